@@ -1,0 +1,184 @@
+//! What every load balancer of a cluster should serve: listeners and their pools.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::hash::ContentHash;
+use crate::ids::{ClusterName, ListenerName, NodeName};
+use crate::membership::{MemberState, Membership};
+use crate::position::Position;
+
+/// Layer 4 protocol of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// A stream.
+    #[default]
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// How a listener spreads new connections over its pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Balance {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The backend with the fewest open connections.
+    LeastConnections,
+    /// Consistent hash of the client's address: one client stays on one node.
+    Source,
+}
+
+/// Whether backends are told the client's address by the PROXY protocol (haproxy.org, proxy-protocol.txt).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// Not at all.
+    #[default]
+    None,
+    /// The text header.
+    V1,
+    /// The binary header.
+    V2,
+}
+
+/// One listener, as the configuration asks for it and as agents receive it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Listener {
+    /// Unique in the cluster; names the pool as well.
+    pub name: ListenerName,
+    /// Where the load balancer listens.
+    pub bind: SocketAddr,
+    /// Of the listener and of its backends.
+    pub protocol: Protocol,
+    /// The port on every active node.
+    pub target_port: u16,
+    /// How new connections are spread.
+    pub balance: Balance,
+    /// How backends learn the client's address.
+    pub proxy_protocol: ProxyProtocol,
+    /// Clients outside these networks are refused; empty: everyone may connect.
+    pub source_ranges: Vec<IpNet>,
+    /// Whether an empty pool may go live (invariant 5).
+    pub allow_empty: bool,
+}
+
+/// Whether a backend takes new connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum BackendState {
+    /// Takes new connections.
+    Active,
+    /// Takes no new connection; those it has live until the deadline.
+    Draining {
+        /// When what is left may be cut.
+        deadline: Timestamp,
+    },
+}
+
+/// One node address behind a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// The node it stands for.
+    pub node: NodeName,
+    /// Where it is reached.
+    pub address: IpAddr,
+    /// The listener's target port.
+    pub port: u16,
+    /// Whether it takes new connections.
+    #[serde(flatten)]
+    pub state: BackendState,
+}
+
+impl Backend {
+    /// Whether it takes new connections.
+    pub fn is_active(&self) -> bool {
+        self.state == BackendState::Active
+    }
+}
+
+/// Backends of one listener, ordered by address; an address appears once.
+pub type Pool = Vec<Backend>;
+
+/// The whole of what an agent should serve. Sent in full, every time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredState {
+    /// Whose state it is: an agent serves one cluster.
+    pub cluster: ClusterName,
+    /// When in the history of the cluster it was decided.
+    #[serde(flatten)]
+    pub position: Position,
+    /// Hash of the content, that is of everything below.
+    pub hash: ContentHash,
+    /// What the load balancer serves.
+    pub listeners: Vec<Listener>,
+    /// One pool for each listener.
+    pub pools: BTreeMap<ListenerName, Pool>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    listeners: &'a [Listener],
+    pools: &'a BTreeMap<ListenerName, Pool>,
+}
+
+impl DesiredState {
+    /// Derives the state from who is a member and what is to be served.
+    pub fn derive(cluster: ClusterName, position: Position, membership: &Membership, listeners: &[Listener]) -> Self {
+        let pools = listeners.iter().map(|l| (l.name.clone(), pool_of(l, membership))).collect();
+        let mut state =
+            Self { cluster, position, hash: ContentHash::of_bytes(b""), listeners: listeners.to_vec(), pools };
+        state.hash = state.content_hash();
+        state
+    }
+
+    /// The hash that [`Self::hash`] must be.
+    pub fn content_hash(&self) -> ContentHash {
+        ContentHash::of_json(&Content { listeners: &self.listeners, pools: &self.pools })
+    }
+
+    /// The pool of a listener; empty when it has none.
+    pub fn pool(&self, listener: &ListenerName) -> &[Backend] {
+        self.pools.get(listener).map_or(&[], Vec::as_slice)
+    }
+
+    /// Listeners whose pool has no active backend though it must have one (guard G1, invariant 5).
+    pub fn starved(&self) -> Vec<&ListenerName> {
+        let starved = |l: &&Listener| !l.allow_empty && !self.pool(&l.name).iter().any(Backend::is_active);
+        self.listeners.iter().filter(starved).map(|l| &l.name).collect()
+    }
+}
+
+fn pool_of(listener: &Listener, membership: &Membership) -> Pool {
+    let mut by_address: BTreeMap<IpAddr, Backend> = BTreeMap::new();
+    for (node, address, state) in membership.members().values().flat_map(addresses_of) {
+        let backend = Backend { node: node.clone(), address, port: listener.target_port, state };
+        match by_address.get(&address) {
+            // A node that was replaced may have left its address to an active successor.
+            Some(other) if other.is_active() || !backend.is_active() => {}
+            _ => drop(by_address.insert(address, backend)),
+        }
+    }
+    by_address.into_values().collect()
+}
+
+fn addresses_of(member: &crate::membership::Member) -> impl Iterator<Item = (&NodeName, IpAddr, BackendState)> {
+    let state = match member.state {
+        MemberState::Active => BackendState::Active,
+        MemberState::Draining { deadline } => BackendState::Draining { deadline },
+    };
+    let current = member.addresses.iter().map(move |a| (&member.node, *a, state));
+    let retiring =
+        member.retiring.iter().map(|r| (&member.node, r.address, BackendState::Draining { deadline: r.deadline }));
+    current.chain(retiring)
+}

@@ -1,0 +1,120 @@
+//! Which address each node is reached at, and who gets one that two nodes claim.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use crate::ids::{NodeName, NodeUid};
+use crate::membership::Membership;
+use crate::node::Node;
+use crate::policy::{IpFamily, NodePolicy};
+
+/// Why a node cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AddressProblem {
+    /// None of the configured type and families.
+    #[error("status.addresses has no usable {kind} of family {families}")]
+    Missing {
+        /// `InternalIP` or `ExternalIP`.
+        kind: &'static str,
+        /// The families that are configured.
+        families: String,
+    },
+    /// Another node has a better claim.
+    #[error("address {address} belongs to node {owner}: two nodes cannot share one")]
+    Duplicate {
+        /// The address.
+        address: IpAddr,
+        /// Who keeps it.
+        owner: NodeName,
+    },
+}
+
+/// Who is reached where, worked out over all nodes at once.
+#[derive(Clone, Debug, Default)]
+pub struct AddressBook {
+    entries: BTreeMap<NodeUid, Result<Vec<IpAddr>, AddressProblem>>,
+}
+
+impl AddressBook {
+    /// Claims in order of strength: an active member that has the address, then a node that is Ready,
+    /// then the older Node, then the smaller uid. A node loses all its addresses with one of them.
+    pub fn assign<'a>(nodes: impl Iterator<Item = &'a Node>, members: &Membership, policy: &NodePolicy) -> Self {
+        let mut owners: BTreeMap<IpAddr, (Strength<'a>, &'a Node)> = BTreeMap::new();
+        let wanted: Vec<(&Node, Vec<IpAddr>)> = nodes.map(|n| (n, choose(n, policy))).collect();
+        for (node, addresses) in &wanted {
+            for address in addresses {
+                let claim = strength(node, *address, members);
+                match owners.get(address) {
+                    Some((other, _)) if *other <= claim => {}
+                    _ => drop(owners.insert(*address, (claim, node))),
+                }
+            }
+        }
+        let entries =
+            wanted.into_iter().map(|(node, addresses)| (node.uid.clone(), check(node, addresses, &owners, policy)));
+        Self { entries: entries.collect() }
+    }
+
+    /// The addresses of a node.
+    pub fn get(&self, uid: &NodeUid) -> Result<&[IpAddr], &AddressProblem> {
+        match self.entries.get(uid) {
+            Some(Ok(addresses)) => Ok(addresses),
+            Some(Err(problem)) => Err(problem),
+            None => Ok(&[]),
+        }
+    }
+}
+
+/// Smaller is stronger.
+type Strength<'a> = (bool, bool, Option<jiff::Timestamp>, &'a NodeUid);
+
+fn strength<'a>(node: &'a Node, address: IpAddr, members: &Membership) -> Strength<'a> {
+    let holds = members.get(&node.uid).is_some_and(|m| m.is_active() && m.addresses.contains(&address));
+    (!holds, !node.is_ready(), node.created, &node.uid)
+}
+
+/// The first usable address of each family, in the order of the policy.
+fn choose(node: &Node, policy: &NodePolicy) -> Vec<IpAddr> {
+    let first_of = |family: &IpFamily| {
+        let candidates = node.addresses.iter().filter(|a| a.kind == policy.address_type).map(|a| a.address);
+        candidates.into_iter().find(|a| family.contains(*a) && is_reachable(*a))
+    };
+    policy.ip_families.iter().filter_map(first_of).collect()
+}
+
+/// Addresses that would send traffic to the load balancer itself, or to nobody.
+fn is_reachable(address: IpAddr) -> bool {
+    let link_local_v6 = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || link_local_v6 || broadcast)
+}
+
+fn check(
+    node: &Node,
+    addresses: Vec<IpAddr>,
+    owners: &BTreeMap<IpAddr, (Strength<'_>, &Node)>,
+    policy: &NodePolicy,
+) -> Result<Vec<IpAddr>, AddressProblem> {
+    if addresses.is_empty() {
+        let families: Vec<&str> = policy.ip_families.iter().map(|f| family_name(*f)).collect();
+        let kind = match policy.address_type {
+            crate::node::AddressType::InternalIp => "InternalIP",
+            crate::node::AddressType::ExternalIp => "ExternalIP",
+        };
+        return Err(AddressProblem::Missing { kind, families: families.join(", ") });
+    }
+    let taken = addresses.iter().find_map(|a| owners.get(a).filter(|(_, o)| o.uid != node.uid).map(|(_, o)| (*a, *o)));
+    match taken {
+        Some((address, owner)) => Err(AddressProblem::Duplicate { address, owner: owner.name.clone() }),
+        None => Ok(addresses),
+    }
+}
+
+const fn family_name(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::Ipv4 => "ipv4",
+        IpFamily::Ipv6 => "ipv6",
+    }
+}

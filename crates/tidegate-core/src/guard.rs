@@ -1,0 +1,131 @@
+//! Guards on the whole set: what the table wants for each node, checked against what must never happen.
+//!
+//! G0 (fresh) and G1 (never empty) of `docs/eligibility.md`. A guard holds changes back; each held
+//! change is visible with its guard and its reason.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::eligibility::{Class, Rule};
+use crate::ids::NodeName;
+use crate::log::{Change, Phase};
+use crate::membership::Membership;
+use crate::time::human;
+
+/// A guard, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// G0: nothing is taken out because of a view that may be wrong.
+    Fresh,
+    /// G1: the last active member stays.
+    NeverEmpty,
+}
+
+impl Guard {
+    /// Every guard.
+    pub const ALL: [Self; 2] = [Self::Fresh, Self::NeverEmpty];
+
+    /// The name in status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::NeverEmpty => "never-empty",
+        }
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How far the view of the cluster can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// Since the last LIST that finished; absent: none has since the start.
+    pub list_age: Option<Duration>,
+    /// The age up to which the view is fresh (90 s when a resync comes every 60 s).
+    pub limit: Duration,
+}
+
+impl Freshness {
+    /// Why the view is frozen; nothing when it is fresh.
+    pub fn problem(&self) -> Option<String> {
+        match self.list_age {
+            None => Some("no complete LIST of the nodes since the start".to_owned()),
+            Some(age) if age >= self.limit => {
+                Some(format!("the last complete LIST of the nodes is {} old (limit {})", human(age), human(self.limit)))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// A change that a guard holds back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Which guard.
+    pub guard: Guard,
+    /// The node that stays as it is.
+    pub node: NodeName,
+    /// What the table wanted.
+    pub rule: Rule,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Splits what the table wants into what may happen and what is held.
+pub fn check(wanted: Vec<Change>, before: &Membership, freshness: &Freshness) -> (Vec<Change>, Vec<Hold>) {
+    let (passed, mut held) = check_fresh(wanted, freshness);
+    let (passed, starving) = check_never_empty(passed, before);
+    held.extend(starving);
+    (passed, held)
+}
+
+/// Whether a change takes traffic or connections away from a node.
+fn takes_out(change: &Change) -> bool {
+    change.phase() == Phase::Out || (change.from == Phase::Active && change.phase() == Phase::Draining)
+}
+
+fn check_fresh(wanted: Vec<Change>, freshness: &Freshness) -> (Vec<Change>, Vec<Hold>) {
+    let Some(problem) = freshness.problem() else { return (wanted, Vec::new()) };
+    // A drain that began while the view was fresh ends on time; `gone` and involuntary ones do not.
+    let needs_fresh = |c: &Change| takes_out(c) && rests_on_the_view(c);
+    partition(wanted, needs_fresh, Guard::Fresh, &problem)
+}
+
+fn rests_on_the_view(change: &Change) -> bool {
+    change.rule.class() == Class::Involuntary || (change.rule == Rule::Gone && change.from == Phase::Active)
+}
+
+fn check_never_empty(wanted: Vec<Change>, before: &Membership) -> (Vec<Change>, Vec<Hold>) {
+    let leaves_none = |changes: &[Change]| before.active() > 0 && before.with(changes).active() == 0;
+    if !leaves_none(&wanted) {
+        return (wanted, Vec::new());
+    }
+    let from_active = |c: &Change| takes_out(c) && c.from == Phase::Active;
+    let reason = "no active node would be left";
+    let involuntary = |c: &Change| from_active(c) && c.rule.class() == Class::Involuntary;
+    let (passed, mut held) = partition(wanted, involuntary, Guard::NeverEmpty, reason);
+    if !leaves_none(&passed) {
+        return (passed, held);
+    }
+    let (passed, more) = partition(passed, from_active, Guard::NeverEmpty, reason);
+    held.extend(more);
+    (passed, held)
+}
+
+fn partition(
+    wanted: Vec<Change>,
+    hold: impl Fn(&Change) -> bool,
+    guard: Guard,
+    reason: &str,
+) -> (Vec<Change>, Vec<Hold>) {
+    let (held, passed): (Vec<Change>, Vec<Change>) = wanted.into_iter().partition(hold);
+    let to_hold = |c: Change| Hold { guard, node: c.node, rule: c.rule, reason: reason.to_owned() };
+    (passed, held.into_iter().map(to_hold).collect())
+}

@@ -1,0 +1,112 @@
+//! Who is a member of the cluster's pools: the state that the log of revisions adds up to.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::eligibility::Rule;
+use crate::hash::ContentHash;
+use crate::ids::{NodeName, NodeUid};
+use crate::log::Change;
+
+/// Whether a member takes new connections. A node that is in no membership is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum MemberState {
+    /// Takes new connections.
+    Active,
+    /// Takes no new connection and is removed at the deadline.
+    Draining {
+        /// When it is removed, if nothing cancels the drain.
+        deadline: Timestamp,
+    },
+}
+
+/// An address that a member no longer has, while old connections to it may live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retiring {
+    /// The former address.
+    pub address: IpAddr,
+    /// When it is forgotten.
+    pub deadline: Timestamp,
+}
+
+/// One node of the membership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// `metadata.name`.
+    pub node: NodeName,
+    /// The node's `Hostname` address, else its name: what the `nodes` table shows.
+    pub hostname: String,
+    /// Where it is reached, at most one for each family in use, in the order of `nodes.ipFamilies`.
+    pub addresses: Vec<IpAddr>,
+    /// Whether it takes new connections.
+    #[serde(flatten)]
+    pub state: MemberState,
+    /// The rule that put it in this state.
+    pub rule: Rule,
+    /// What that rule saw.
+    pub reason: String,
+    /// When it got into this state.
+    pub since: Timestamp,
+    /// Former addresses that still drain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retiring: Vec<Retiring>,
+}
+
+impl Member {
+    /// Whether it takes new connections.
+    pub fn is_active(&self) -> bool {
+        self.state == MemberState::Active
+    }
+}
+
+/// Every member by its uid: two nodes that had one name are two members.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Membership {
+    members: BTreeMap<NodeUid, Member>,
+}
+
+impl Membership {
+    /// All members.
+    pub fn members(&self) -> &BTreeMap<NodeUid, Member> {
+        &self.members
+    }
+
+    /// The member of this uid.
+    pub fn get(&self, uid: &NodeUid) -> Option<&Member> {
+        self.members.get(uid)
+    }
+
+    /// How many members take new connections.
+    pub fn active(&self) -> usize {
+        self.members.values().filter(|m| m.is_active()).count()
+    }
+
+    /// Applies one change of the log.
+    pub fn apply(&mut self, change: &Change) {
+        match &change.to {
+            Some(member) => drop(self.members.insert(change.uid.clone(), member.clone())),
+            None => drop(self.members.remove(&change.uid)),
+        }
+    }
+
+    /// The membership after these changes.
+    #[must_use]
+    pub fn with(&self, changes: &[Change]) -> Self {
+        let mut next = self.clone();
+        for change in changes {
+            next.apply(change);
+        }
+        next
+    }
+
+    /// The hash that a log entry carries of the state after it.
+    pub fn hash(&self) -> ContentHash {
+        ContentHash::of_json(self)
+    }
+}

@@ -1,0 +1,216 @@
+//! The only diff: what is observed against what is recorded, giving the changes to commit.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::eligibility::{Action, AddressBook, Rule, Subject, Verdict, evaluate, gone};
+use crate::guard::{Freshness, Hold, check};
+use crate::ids::{NodeName, NodeUid};
+use crate::log::{Change, Phase};
+use crate::membership::{Member, MemberState, Membership, Retiring};
+use crate::node::Node;
+use crate::policy::NodePolicy;
+use crate::time::after;
+use crate::view::ClusterView;
+
+/// Everything a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanInput<'a> {
+    /// What is observed.
+    pub view: &'a ClusterView,
+    /// What is recorded.
+    pub membership: &'a Membership,
+    /// The switches.
+    pub policy: &'a NodePolicy,
+    /// How far the view can be trusted.
+    pub freshness: Freshness,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The verdict on one observed node, before the guards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Which node.
+    pub uid: NodeUid,
+    /// Its name.
+    pub node: NodeName,
+    /// The addresses it has or would have.
+    pub addresses: Vec<IpAddr>,
+    /// What the table says.
+    pub verdict: Verdict,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// To commit, in one revision.
+    pub changes: Vec<Change>,
+    /// Wanted by the table, held by a guard.
+    pub holds: Vec<Hold>,
+    /// Members that seem gone: ask the API server for each by name, and tell the view.
+    pub confirm: Vec<(NodeName, NodeUid)>,
+    /// The verdict on each observed node.
+    pub judged: Vec<Judged>,
+    /// When time alone makes a new plan necessary.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Works out the changes that bring the record in line with what is observed.
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let book = AddressBook::assign(input.view.nodes(), input.membership, input.policy);
+    let judged: Vec<Judged> = input.view.nodes().map(|node| judge(input, node, &book)).collect();
+    let mut plan = Plan::default();
+    let mut wanted = Vec::new();
+    for (node, judged) in input.view.nodes().zip(&judged) {
+        let draft = Draft { input, node: &node.name, uid: &node.uid, verdict: &judged.verdict };
+        wanted.extend(draft.change(Some((node, &judged.addresses))));
+    }
+    for (uid, member) in input.membership.members() {
+        let Some(verdict) = absent_verdict(input, uid, member, &mut plan) else { continue };
+        let draft = Draft { input, node: &member.node, uid, verdict: &verdict };
+        wanted.extend(draft.change(None));
+    }
+    let (changes, holds) = check(wanted, input.membership, &input.freshness);
+    let after_it = input.membership.with(&changes);
+    plan.wake_at = wake_at(&judged, &after_it, input.now);
+    Plan { changes, holds, judged, ..plan }
+}
+
+fn judge(input: &PlanInput<'_>, node: &Node, book: &AddressBook) -> Judged {
+    let member = input.membership.get(&node.uid);
+    let addresses = book.get(&node.uid);
+    let subject = Subject { node, phase: Phase::of(member), policy: input.policy, addresses, now: input.now };
+    let kept = || member.map(|m| m.addresses.clone()).unwrap_or_default();
+    let addresses = addresses.map_or_else(|_| kept(), <[IpAddr]>::to_vec);
+    Judged { uid: node.uid.clone(), node: node.name.clone(), addresses, verdict: evaluate(&subject) }
+}
+
+/// The verdict on a member that is not among the observed nodes; none while that is not certain.
+fn absent_verdict(input: &PlanInput<'_>, uid: &NodeUid, member: &Member, plan: &mut Plan) -> Option<Verdict> {
+    match input.view.get(&member.node) {
+        Some(node) if node.uid == *uid => return None,
+        Some(node) => {
+            let reason = format!("node {} was re-created: its uid is now {}", node.name, node.uid);
+            return Some(Verdict { rule: Rule::Replaced, action: Action::Remove, reason, recheck_at: None });
+        }
+        None => {}
+    }
+    if input.view.is_confirmed_gone(uid) {
+        return Some(gone(input.policy));
+    }
+    if input.view.is_listed() {
+        plan.confirm.push((member.node.clone(), uid.clone()));
+    }
+    // Not certain yet, but a drain that was decided before goes on.
+    matches!(member.state, MemberState::Draining { .. }).then(|| Verdict {
+        rule: member.rule,
+        action: Action::Drain(input.policy.drain_timeout),
+        reason: member.reason.clone(),
+        recheck_at: None,
+    })
+}
+
+fn wake_at(judged: &[Judged], membership: &Membership, now: Timestamp) -> Option<Timestamp> {
+    let rechecks = judged.iter().filter_map(|j| j.verdict.recheck_at);
+    let deadlines = membership.members().values().flat_map(|m| {
+        let own = match m.state {
+            MemberState::Draining { deadline } => Some(deadline),
+            MemberState::Active => None,
+        };
+        own.into_iter().chain(m.retiring.iter().map(|r| r.deadline))
+    });
+    // What is due already waits for something other than time (a guard that lets go).
+    rechecks.chain(deadlines).filter(|at| *at > now).min()
+}
+
+/// One node's step, as the verdict wants it.
+struct Draft<'a> {
+    input: &'a PlanInput<'a>,
+    node: &'a NodeName,
+    uid: &'a NodeUid,
+    verdict: &'a Verdict,
+}
+
+impl Draft<'_> {
+    fn change(&self, observed: Option<(&Node, &[IpAddr])>) -> Option<Change> {
+        let member = self.input.membership.get(self.uid);
+        let to = match (self.verdict.action, member) {
+            (Action::Serve, _) => {
+                let (node, addresses) = observed?;
+                Some(self.serving(node, addresses, member))
+            }
+            (Action::Wait, Some(member)) => self.kept(member),
+            (Action::Drain(timeout), Some(member)) => self.draining(member, timeout),
+            (Action::Remove, Some(_)) => None,
+            (Action::Wait | Action::Drain(_) | Action::Remove, None) => return None,
+        };
+        if to.as_ref() == member {
+            return None;
+        }
+        Some(Change {
+            uid: self.uid.clone(),
+            node: self.node.clone(),
+            from: Phase::of(member),
+            to,
+            rule: self.verdict.rule,
+            observation: self.verdict.reason.clone(),
+        })
+    }
+
+    /// An active member with these addresses; former ones retire.
+    fn serving(&self, node: &Node, addresses: &[IpAddr], member: Option<&Member>) -> Member {
+        let hostname = node.hostname.clone().unwrap_or_else(|| node.name.to_string());
+        let moved = member.is_none_or(|m| !m.is_active() || m.addresses != addresses);
+        if let Some(member) = member.filter(|_| !moved) {
+            return Member { hostname, ..self.tidied(member) };
+        }
+        let mut next = Member {
+            node: node.name.clone(),
+            hostname,
+            addresses: addresses.to_vec(),
+            state: MemberState::Active,
+            rule: self.verdict.rule,
+            reason: self.verdict.reason.clone(),
+            since: self.input.now,
+            retiring: member.map(|m| self.still_retiring(m)).unwrap_or_default(),
+        };
+        let deadline = after(self.input.now, self.input.policy.drain_timeout);
+        let former = member.into_iter().flat_map(|m| &m.addresses).filter(|a| !addresses.contains(a));
+        next.retiring.extend(former.map(|a| Retiring { address: *a, deadline }));
+        next.retiring.retain(|r| !addresses.contains(&r.address));
+        next
+    }
+
+    /// The member as it drains, or nothing when its time is up.
+    fn draining(&self, member: &Member, timeout: Duration) -> Option<Member> {
+        let (deadline, since) = match member.state {
+            MemberState::Active => (after(self.input.now, timeout), self.input.now),
+            MemberState::Draining { .. } if member.rule == self.verdict.rule => return self.kept(member),
+            // Another reason for the same drain: its clock goes on.
+            MemberState::Draining { deadline } => (deadline, member.since),
+        };
+        let kept = self.kept(member)?;
+        let (rule, reason) = (self.verdict.rule, self.verdict.reason.clone());
+        Some(Member { state: MemberState::Draining { deadline }, rule, reason, since, ..kept })
+    }
+
+    /// The member as it is, or nothing when it was draining and its time is up.
+    fn kept(&self, member: &Member) -> Option<Member> {
+        (!self.expired(member)).then(|| self.tidied(member))
+    }
+
+    fn expired(&self, member: &Member) -> bool {
+        matches!(member.state, MemberState::Draining { deadline } if deadline <= self.input.now)
+    }
+
+    fn tidied(&self, member: &Member) -> Member {
+        Member { retiring: self.still_retiring(member), ..member.clone() }
+    }
+
+    fn still_retiring(&self, member: &Member) -> Vec<Retiring> {
+        member.retiring.iter().filter(|r| r.deadline > self.input.now).cloned().collect()
+    }
+}

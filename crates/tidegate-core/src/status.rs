@@ -1,0 +1,247 @@
+//! What the controller's API says of itself: `/api/v1/status`, `/api/v1/nodes/{name}`, `/api/v1/history`.
+//!
+//! The field names are a contract with users' scripts (`docs/api.md`).
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::eligibility::Rule;
+use crate::guard::Guard;
+use crate::ids::{ClusterName, ListenerName, LoadBalancerName, NodeName, NodeUid};
+use crate::log::{LogEntry, Phase};
+use crate::position::{Position, Term};
+use crate::protocol::{EngineHealth, LastError, Live};
+
+/// `/api/v1/status`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// The cluster's configured name.
+    pub cluster: ClusterName,
+    /// Who decides.
+    pub leader: Leader,
+    /// What every load balancer should serve; absent before there is anything to serve.
+    pub desired: Option<Live>,
+    /// Why nothing is taken out at the moment (guard G0).
+    pub frozen: Option<Frozen>,
+    /// Every node that is observed or a member, by name.
+    pub nodes: Vec<NodeStatus>,
+    /// Every load balancer machine.
+    pub load_balancers: Vec<LoadBalancerStatus>,
+    /// Every guard that holds something back.
+    pub guards: Vec<GuardStatus>,
+}
+
+impl ClusterStatus {
+    /// Whether every load balancer serves what is desired and nothing is frozen or held.
+    pub fn is_in_sync(&self) -> bool {
+        self.desired.is_some()
+            && self.frozen.is_none()
+            && self.guards.is_empty()
+            && self.load_balancers.iter().all(|lb| lb.in_sync)
+    }
+}
+
+/// Who decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leader {
+    /// Host name and process.
+    pub holder: String,
+    /// Its term.
+    pub term: Term,
+    /// Whether that is the process which answers.
+    pub is_self: bool,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The view of the cluster is too old to take anything out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// `metadata.name`
+    pub name: NodeName,
+    /// `metadata.uid`
+    pub uid: NodeUid,
+    /// Where it is, or would be, reached.
+    pub addresses: Vec<IpAddr>,
+    /// Where it stands.
+    pub state: Phase,
+    /// The rule that speaks now.
+    pub rule: Rule,
+    /// What that rule sees.
+    pub reason: String,
+    /// Since when the rule has spoken.
+    pub since: Timestamp,
+    /// When a draining node is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// When time alone may change this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recheck_at: Option<Timestamp>,
+    /// The guard that keeps the rule from being followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Guard>,
+}
+
+/// One load balancer machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerStatus {
+    /// Its configured name.
+    pub name: LoadBalancerName,
+    /// `nginx`, ...; absent until it has answered.
+    pub engine: Option<String>,
+    /// How the engine is; absent until it has answered.
+    pub health: Option<EngineHealth>,
+    /// What it serves.
+    pub live: Option<Live>,
+    /// Whether that is what is desired.
+    pub in_sync: bool,
+    /// When it last answered.
+    pub last_seen: Option<Timestamp>,
+    /// Why it does not serve what is desired: its own last failure, or why it cannot be reached.
+    pub last_error: Option<LoadBalancerError>,
+    /// What stands behind its listeners.
+    pub backends: Vec<BackendStatus>,
+    /// Engine reloads since its agent started.
+    pub reloads: u64,
+    /// Earlier generations that still hold connections.
+    pub old_generations: u64,
+}
+
+/// Why a load balancer is behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerError {
+    /// When.
+    pub at: Timestamp,
+    /// What, with its cure.
+    pub message: String,
+}
+
+impl From<&LastError> for LoadBalancerError {
+    fn from(error: &LastError) -> Self {
+        let failure = &error.failure;
+        let cure = if failure.cure.is_empty() { String::new() } else { format!("; cure: {}", failure.cure) };
+        Self { at: error.at, message: format!("{} failed: {}{cure}", failure.step, failure.message) }
+    }
+}
+
+/// One node address behind one listener of one load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendStatus {
+    /// The listener.
+    pub listener: ListenerName,
+    /// The node.
+    pub node: NodeName,
+    /// The address.
+    pub address: IpAddr,
+    /// Open connections, where the engine can tell.
+    pub connections: Option<u64>,
+}
+
+/// A guard that holds something back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardStatus {
+    /// Which.
+    pub guard: Guard,
+    /// The nodes that stay as they are.
+    pub holding: Vec<NodeName>,
+    /// Since the first of them.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// `/api/v1/nodes/{name}`: everything that `tidegate explain` shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeDetail {
+    /// As in the cluster's status; absent when the node is neither observed nor a member.
+    pub node: Option<NodeStatus>,
+    /// What would change its state.
+    pub outlook: String,
+    /// Per load balancer: is it live there?
+    pub load_balancers: Vec<NodeAtLoadBalancer>,
+    /// Its latest changes, newest first.
+    pub history: Vec<HistoryRow>,
+}
+
+/// One node as one load balancer has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeAtLoadBalancer {
+    /// The load balancer.
+    pub name: LoadBalancerName,
+    /// Whether new connections may reach the node through it, as far as is known.
+    pub live: Option<bool>,
+    /// What it serves.
+    pub position: Option<Position>,
+}
+
+/// One change, as `tidegate history` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryRow {
+    /// When.
+    pub at: Timestamp,
+    /// The commit.
+    #[serde(flatten)]
+    pub position: Position,
+    /// Who wrote it.
+    pub holder: String,
+    /// What happened; absent: an election.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<HistoryChange>,
+}
+
+/// One node's step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryChange {
+    /// The node.
+    pub node: NodeName,
+    /// Its uid.
+    pub uid: NodeUid,
+    /// From this phase
+    pub from: Phase,
+    /// to this one.
+    pub to: Phase,
+    /// By this rule,
+    pub rule: Rule,
+    /// which saw this.
+    pub observation: String,
+}
+
+impl HistoryRow {
+    /// The rows of a log entry: one for each change, or one for an election.
+    pub fn of(entry: &LogEntry) -> Vec<Self> {
+        let row = |change| Self { at: entry.at, position: entry.position(), holder: entry.holder.clone(), change };
+        if entry.changes.is_empty() {
+            return vec![row(None)];
+        }
+        let step = |c: &crate::log::Change| HistoryChange {
+            node: c.node.clone(),
+            uid: c.uid.clone(),
+            from: c.from,
+            to: c.phase(),
+            rule: c.rule,
+            observation: c.observation.clone(),
+        };
+        entry.changes.iter().map(|c| row(Some(step(c)))).collect()
+    }
+}

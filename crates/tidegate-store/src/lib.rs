@@ -1,0 +1,15 @@
+//! The record of what was decided: an append-only log of revisions, snapshots of the membership, and
+//! the `nodes` read model for people and their tools.
+//!
+//! A commit is the insert of the next revision: its unique key is the compare-and-set, on every
+//! backend. Opening a term is the insert of an entry without changes; from then on the older leader's
+//! next insert collides. Every backend passes [`conformance`].
+#![warn(missing_docs)]
+
+mod error;
+mod node_document;
+mod store;
+
+pub use error::StoreError;
+pub use node_document::{NodeDocument, NodeDocumentId};
+pub use store::{HistoryQuery, Retention, SNAPSHOT_EVERY, Store, commit};

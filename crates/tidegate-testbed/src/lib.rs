@@ -1,0 +1,22 @@
+//! Real clusters, network namespaces, traffic and faults for the tests, the demo and the benches.
+//!
+//! Development only: nothing here is part of the shipped binary, and nothing here listens outside
+//! the loopback and the namespaces that it makes itself.
+
+pub mod cluster;
+pub mod deadline;
+pub mod http;
+pub mod ingress;
+pub mod kubelet;
+pub mod lab;
+pub mod process;
+pub mod relay;
+pub mod run;
+pub mod servers;
+pub mod site;
+pub mod sweep;
+pub mod traffic;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use lab::{Host, Lab};
+pub use site::{Site, SiteOptions};
