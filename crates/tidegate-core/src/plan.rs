@@ -60,7 +60,7 @@ pub struct Plan {
 
 /// Works out the changes that bring the record in line with what is observed.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
-    let book = AddressBook::assign(input.view.nodes(), input.membership, input.policy);
+    let book = AddressBook::assign(input.view, input.membership, input.policy);
     let judged: Vec<Judged> = input.view.nodes().map(|node| judge(input, node, &book)).collect();
     let mut plan = Plan::default();
     let mut wanted = Vec::new();

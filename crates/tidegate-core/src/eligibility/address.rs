@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use crate::ids::{NodeName, NodeUid};
-use crate::membership::Membership;
+use crate::membership::{Member, Membership};
 use crate::node::Node;
 use crate::policy::{IpFamily, NodePolicy};
+use crate::view::ClusterView;
 
 /// Why a node cannot be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,21 +41,22 @@ pub struct AddressBook {
 impl AddressBook {
     /// Claims in order of strength: an active member that has the address, then a node that is Ready,
     /// then the older Node, then the smaller uid. A node loses all its addresses with one of them.
-    pub fn assign<'a>(nodes: impl Iterator<Item = &'a Node>, members: &Membership, policy: &NodePolicy) -> Self {
-        let mut owners: BTreeMap<IpAddr, (Strength<'a>, &'a Node)> = BTreeMap::new();
-        let wanted: Vec<(&Node, Vec<IpAddr>)> = nodes.map(|n| (n, choose(n, policy))).collect();
-        for (node, addresses) in &wanted {
-            for address in addresses {
-                let claim = strength(node, *address, members);
-                match owners.get(address) {
-                    Some((other, _)) if *other <= claim => {}
-                    _ => drop(owners.insert(*address, (claim, node))),
-                }
+    pub fn assign(view: &ClusterView, members: &Membership, policy: &NodePolicy) -> Self {
+        let wanted: Vec<(&Node, Vec<IpAddr>)> = view.nodes().map(|n| (n, choose(n, policy))).collect();
+        let observed = wanted.iter().flat_map(|(node, addresses)| {
+            addresses
+                .iter()
+                .map(|a| (*a, Claim { strength: strength(node, *a, members), node: &node.name, uid: &node.uid }))
+        });
+        let mut owners: BTreeMap<IpAddr, Claim<'_>> = BTreeMap::new();
+        for (address, claim) in observed.chain(unseen_claims(view, members)) {
+            match owners.get(&address) {
+                Some(other) if (other.strength, other.uid) <= (claim.strength, claim.uid) => {}
+                _ => drop(owners.insert(address, claim)),
             }
         }
-        let entries =
-            wanted.into_iter().map(|(node, addresses)| (node.uid.clone(), check(node, addresses, &owners, policy)));
-        Self { entries: entries.collect() }
+        let entry = |(node, addresses): (&Node, _)| (node.uid.clone(), check(node, addresses, &owners, policy));
+        Self { entries: wanted.into_iter().map(entry).collect() }
     }
 
     /// The addresses of a node.
@@ -67,12 +69,30 @@ impl AddressBook {
     }
 }
 
-/// Smaller is stronger.
-type Strength<'a> = (bool, bool, Option<jiff::Timestamp>, &'a NodeUid);
+/// Smaller is stronger: has it and is active, is Ready, is older.
+type Strength = (bool, bool, Option<jiff::Timestamp>);
 
-fn strength<'a>(node: &'a Node, address: IpAddr, members: &Membership) -> Strength<'a> {
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    strength: Strength,
+    node: &'a NodeName,
+    uid: &'a NodeUid,
+}
+
+fn strength(node: &Node, address: IpAddr, members: &Membership) -> Strength {
     let holds = members.get(&node.uid).is_some_and(|m| m.is_active() && m.addresses.contains(&address));
-    (!holds, !node.is_ready(), node.created, &node.uid)
+    (!holds, !node.is_ready(), node.created)
+}
+
+/// An active member that is not observed keeps its addresses until it is certain that it is gone.
+fn unseen_claims<'a>(view: &ClusterView, members: &'a Membership) -> impl Iterator<Item = (IpAddr, Claim<'a>)> {
+    let unseen =
+        |(uid, m): &(&NodeUid, &Member)| m.is_active() && view.get(&m.node).is_none() && !view.is_confirmed_gone(uid);
+    let claims = |(uid, m): (&'a NodeUid, &'a Member)| {
+        let claim = Claim { strength: (false, false, None), node: &m.node, uid };
+        m.addresses.iter().map(move |a| (*a, claim))
+    };
+    members.members().iter().filter(unseen).flat_map(claims)
 }
 
 /// The first usable address of each family, in the order of the policy.
@@ -94,7 +114,7 @@ fn is_reachable(address: IpAddr) -> bool {
 fn check(
     node: &Node,
     addresses: Vec<IpAddr>,
-    owners: &BTreeMap<IpAddr, (Strength<'_>, &Node)>,
+    owners: &BTreeMap<IpAddr, Claim<'_>>,
     policy: &NodePolicy,
 ) -> Result<Vec<IpAddr>, AddressProblem> {
     if addresses.is_empty() {
@@ -105,9 +125,9 @@ fn check(
         };
         return Err(AddressProblem::Missing { kind, families: families.join(", ") });
     }
-    let taken = addresses.iter().find_map(|a| owners.get(a).filter(|(_, o)| o.uid != node.uid).map(|(_, o)| (*a, *o)));
+    let taken = addresses.iter().find_map(|a| owners.get(a).filter(|o| *o.uid != node.uid).map(|o| (*a, o)));
     match taken {
-        Some((address, owner)) => Err(AddressProblem::Duplicate { address, owner: owner.name.clone() }),
+        Some((address, owner)) => Err(AddressProblem::Duplicate { address, owner: owner.node.clone() }),
         None => Ok(addresses),
     }
 }
