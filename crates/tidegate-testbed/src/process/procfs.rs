@@ -1,0 +1,29 @@
+//! Who is who in `/proc`: a pid alone does not identify a process, pid and start time do.
+
+/// Start time in clock ticks since boot; `None` when there is no such process.
+pub fn start_time(pid: u32) -> Option<u64> {
+    fields(pid)?.split(' ').nth(19)?.parse().ok()
+}
+
+/// Whether that very process still runs; a zombie does not.
+pub fn is_alive(pid: u32, started: u64) -> bool {
+    start_time(pid) == Some(started) && !fields(pid).is_none_or(|fields| fields.starts_with('Z'))
+}
+
+/// `/proc/<pid>/stat` from the state on: the name before it may hold spaces and parentheses.
+fn fields(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_start_time_is_known_and_no_other_matches() {
+        let started = start_time(std::process::id()).unwrap();
+        assert!(is_alive(std::process::id(), started));
+        assert!(!is_alive(std::process::id(), started + 1));
+    }
+}
