@@ -3,13 +3,18 @@
 //!
 //! A commit is the insert of the next revision: its unique key is the compare-and-set, on every
 //! backend. Opening a term is the insert of an entry without changes; from then on the older leader's
-//! next insert collides. Every backend passes [`conformance`].
+//! next insert collides. Every backend passes the suite in `conformance` (feature `conformance`).
 #![warn(missing_docs)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod node_document;
+mod replay;
+mod sqlite;
 mod store;
 
 pub use error::StoreError;
 pub use node_document::{NodeDocument, NodeDocumentId};
+pub use sqlite::{SqliteStore, StepHook};
 pub use store::{HistoryQuery, Retention, SNAPSHOT_EVERY, Store, commit};

@@ -22,6 +22,13 @@ pub struct HistoryQuery {
     pub limit: usize,
 }
 
+impl HistoryQuery {
+    /// Whether it asks for this entry.
+    pub fn wants(&self, entry: &LogEntry) -> bool {
+        self.node.as_ref().is_none_or(|node| entry.changes.iter().any(|change| change.node == *node))
+    }
+}
+
 /// Which entries older than the newest snapshot are kept, as history. Whichever keeps more wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
