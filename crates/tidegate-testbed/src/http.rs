@@ -137,9 +137,17 @@ impl Connection {
         self.stream.write_all(request).await
     }
 
-    /// Forgets what has been read; for long streams.
-    pub fn discard(&mut self) {
-        self.buffer.clear();
+    /// Forgets what has been read, and what has arrived unread; for long streams.
+    pub fn drain(&mut self) -> Result<(), Error> {
+        loop {
+            self.buffer.clear();
+            match self.stream.try_read_buf(&mut self.buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl Lab {
     /// Switches a host off for good: kills its processes and removes its namespace.
     pub fn remove_host(&mut self, role: &str) -> Result<()> {
         let host = self.hosts.remove(role).with_context(|| format!("the lab has no host {role}"))?;
-        remove_namespace(host.namespace());
+        sweep::remove_namespace(host.namespace());
         Ok(())
     }
 
@@ -78,9 +78,9 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         for host in self.hosts.values() {
-            remove_namespace(host.namespace());
+            sweep::remove_namespace(host.namespace());
         }
-        remove_namespace(&self.switch);
+        sweep::remove_namespace(&self.switch);
     }
 }
 
@@ -100,9 +100,4 @@ pub fn addresses(host: &Host) -> Vec<IpAddr> {
 fn namespace(role: &str) -> Result<String> {
     let run = run::current()?;
     Ok(format!("{}{}-{role}", run::namespace_prefix(std::process::id()), run.number()))
-}
-
-fn remove_namespace(name: &str) {
-    sweep::kill_inside(name);
-    sweep::delete_namespace(name);
 }

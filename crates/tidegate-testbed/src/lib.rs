@@ -13,7 +13,10 @@ pub mod process;
 pub mod relay;
 pub mod run;
 pub mod servers;
+pub mod site;
 pub mod sweep;
+pub mod traffic;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use lab::{Host, Lab};
+pub use site::{Site, SiteOptions};

@@ -4,14 +4,18 @@
 //! process that was killed. A program that handles SIGINT or SIGTERM itself, as the demo does, drops
 //! its `Site` or calls [`sweep_own`] before it exits, so that the prompt comes back to a clean machine.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use fs_err as fs;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::process::procfs;
 use crate::run::{CHILDREN, FOLDER_PREFIX, OWNER, folder_of, namespace_prefix};
+
+const KILL_ROUNDS: u32 = 50;
 
 /// What a sweep has removed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -72,8 +76,9 @@ fn sweep_run(pid: u32, swept: &mut Swept) {
     let prefix = namespace_prefix(pid);
     for name in names_in(Path::new(crate::lab::NAMESPACES)) {
         if name.starts_with(&prefix) {
-            swept.processes += kill_inside(&name);
-            swept.namespaces += u32::from(delete_namespace(&name));
+            let killed = remove_namespace(&name);
+            swept.processes += killed.unwrap_or_default();
+            swept.namespaces += u32::from(killed.is_some());
         }
     }
     swept.folders += u32::from(fs::remove_dir_all(&folder).is_ok());
@@ -94,28 +99,29 @@ fn kill_group(pid: u32) -> bool {
     pid.is_some_and(|pid| kill_process_group(pid, Signal::KILL).is_ok())
 }
 
-/// Kills every process that runs in a namespace, including daemons that left their group.
-pub(crate) fn kill_inside(namespace: &str) -> u32 {
-    let Ok(output) = Command::new("ip").args(["netns", "pids", namespace]).output() else {
-        return 0;
-    };
-    let pids = String::from_utf8_lossy(&output.stdout).into_owned();
+/// Removes a namespace and kills every process in it, including daemons that left their group.
+/// Returns how many were killed, or `None` when there is no such namespace.
+pub(crate) fn remove_namespace(name: &str) -> Option<u32> {
+    let file = std::fs::metadata(Path::new(crate::lab::NAMESPACES).join(name)).ok()?;
+    // The name goes first: after that no process can enter behind our back.
+    Command::new("ip").args(["netns", "delete", name]).output().ok()?;
     let mut killed = 0;
-    // Threads of this very process may be inside; they end with their tasks.
-    let own = std::process::id().cast_signed();
-    for pid in pids.lines().filter_map(|line| line.trim().parse::<i32>().ok()) {
-        if pid != own
-            && let Some(pid) = Pid::from_raw(pid)
-        {
-            killed += u32::from(rustix::process::kill_process(pid, Signal::KILL).is_ok());
+    // One that was just about to enter is seen in the next round.
+    for _ in 0..KILL_ROUNDS {
+        let members = procfs::in_network_namespace(file.ino());
+        let round = members.into_iter().map(|pid| u32::from(kill(pid))).sum::<u32>();
+        killed += round;
+        std::thread::sleep(Duration::from_millis(2));
+        if round == 0 {
+            break;
         }
     }
-    killed
+    Some(killed)
 }
 
-pub(crate) fn delete_namespace(name: &str) -> bool {
-    let output = Command::new("ip").args(["netns", "delete", name]).output();
-    output.is_ok_and(|output| output.status.success())
+fn kill(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
 }
 
 fn names_in(folder: &Path) -> Vec<String> {

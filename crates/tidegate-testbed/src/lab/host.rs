@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{NAMESPACES, Task, commands, thread};
+use crate::http;
 use crate::process::{Process, Spec};
 
 /// A handle to a namespace; clones name the same one.
@@ -105,6 +106,13 @@ impl Host {
         let stream = self.run(move || async move { TcpStream::connect(target).await?.into_std() });
         let stream = stream.await?.with_context(|| format!("{} to {target}", self.role()))?;
         Ok(TcpStream::from_std(stream)?)
+    }
+
+    /// One GET from this host, such as of an API that listens on its loopback only.
+    pub async fn get(&self, target: SocketAddr, path: &str) -> Result<http::Response> {
+        let mut connection = http::Connection::from_stream(self.connect(target).await?);
+        let answer = connection.exchange(&http::get(target, path, false)).await;
+        answer.map_err(|broken| anyhow!("GET {target}{path}: {:?}", broken.failure))
     }
 
     /// A listening socket on this host, for the caller's runtime.

@@ -1,5 +1,7 @@
 //! Who is who in `/proc`: a pid alone does not identify a process, pid and start time do.
 
+use std::os::unix::fs::MetadataExt;
+
 /// Start time in clock ticks since boot; `None` when there is no such process.
 pub fn start_time(pid: u32) -> Option<u64> {
     fields(pid)?.split(' ').nth(19)?.parse().ok()
@@ -8,6 +10,20 @@ pub fn start_time(pid: u32) -> Option<u64> {
 /// Whether that very process still runs; a zombie does not.
 pub fn is_alive(pid: u32, started: u64) -> bool {
     start_time(pid) == Some(started) && !fields(pid).is_none_or(|fields| fields.starts_with('Z'))
+}
+
+/// The living processes of the network namespace with this inode, ourselves excepted.
+pub fn in_network_namespace(inode: u64) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|&pid| pid != std::process::id() && namespace_of(pid) == Some(inode))
+        .collect()
+}
+
+/// A zombie has none any more.
+fn namespace_of(pid: u32) -> Option<u64> {
+    std::fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|file| file.ino())
 }
 
 /// `/proc/<pid>/stat` from the state on: the name before it may hold spaces and parentheses.
