@@ -28,6 +28,14 @@ pub struct Sighting {
     pub node: Option<Node>,
 }
 
+impl Sighting {
+    /// The status of condition Ready: `True`, `False` or `Unknown`; nothing when the node has none, or is gone.
+    pub fn ready(&self) -> Option<&str> {
+        let conditions = self.node.as_ref()?.status.as_ref()?.conditions.as_ref()?;
+        conditions.iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.status.as_str())
+    }
+}
+
 /// A bare watch of all Nodes, as the reference for "time since the API event".
 #[derive(Debug)]
 pub struct ApiClock {

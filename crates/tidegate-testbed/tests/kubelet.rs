@@ -1,5 +1,7 @@
 //! The kubelet stand-in convinces a real API server and a real node lifecycle controller.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;

@@ -1,5 +1,7 @@
 //! A whole site, with a plain nginx in the place of what Tidegate would configure. Needs root.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The traffic tells every kind of failure from the others, against servers that fail so. Needs root.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;

@@ -1,0 +1,43 @@
+//! `cargo xtask test`: everything that decides whether a change is good.
+
+mod binaries;
+mod runner;
+
+use anyhow::Result;
+
+use crate::phases::{Phases, run_cargo};
+use crate::{check, servers};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Test binaries that run at once [default: one per core]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Only the tests: no servers, no check, no build of the binary
+    #[arg(long)]
+    only: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut phases = Phases::default();
+    let result = run_phases(&mut phases, options);
+    phases.summarize();
+    result
+}
+
+fn run_phases(phases: &mut Phases, options: &Options) -> Result<()> {
+    if !options.only {
+        phases.run("servers", servers::run)?;
+        phases.run("check", check::run)?;
+        // Tests of a site start the binary from target/debug.
+        phases.run("build", || run_cargo(&["build", "--quiet", "-p", "tidegate"]))?;
+    }
+    let mut found = Vec::new();
+    phases.run("build tests", || {
+        found = binaries::build()?;
+        Ok(())
+    })?;
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    phases.run("tests", || runner::run(found, options.jobs.unwrap_or_else(cores)))?;
+    phases.run("doc tests", || run_cargo(&["test", "--quiet", "--workspace", "--doc"]))
+}
