@@ -1,5 +1,6 @@
 //! The article's document of an active node: `{_id, ip, hostname}`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{NodeName, NodeUid};
+use tidegate_core::log::Change;
 use tidegate_core::membership::{Member, Membership};
 
 /// An ObjectId (12 bytes, 24 hexadecimal digits) derived from the node's uid, so that writes are idempotent.
@@ -57,6 +59,20 @@ impl NodeDocument {
         let ip = member.is_active().then(|| member.addresses.first().copied()).flatten()?;
         let (hostname, node, since) = (member.hostname.clone(), member.node.clone(), member.since);
         Some(Self { id: NodeDocumentId::of(uid), ip, hostname, node, uid: uid.clone(), since })
+    }
+
+    /// What one commit does to the documents: those of nodes that are active after it, and the ids of those that are
+    /// not. Of several changes of one node the last counts.
+    pub fn of_changes(changes: &[Change]) -> (Vec<Self>, Vec<NodeDocumentId>) {
+        let last: BTreeMap<_, _> = changes.iter().map(|change| (&change.uid, change)).collect();
+        let (mut active, mut removed) = (Vec::new(), Vec::new());
+        for (uid, change) in last {
+            match change.to.as_ref().and_then(|member| Self::of(uid, member)) {
+                Some(document) => active.push(document),
+                None => removed.push(NodeDocumentId::of(uid)),
+            }
+        }
+        (active, removed)
     }
 
     /// The documents of all active members.

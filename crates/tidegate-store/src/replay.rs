@@ -87,8 +87,8 @@ mod tests {
     use super::*;
 
     fn entry(term: u64, revision: u64) -> LogEntry {
-        let mut state = LogState::default();
-        state.position = Position { term: Term(term), revision: Revision(revision - 1) };
+        let position = Position { term: Term(term), revision: Revision(revision - 1) };
+        let state = LogState { position, ..LogState::default() };
         state.next_entry(Term(term), "test", Timestamp::UNIX_EPOCH, Vec::new())
     }
 
