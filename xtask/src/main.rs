@@ -1,9 +1,16 @@
 //! Developer commands: `cargo xtask <command>`. CI calls the same ones.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands for a terminal")]
+
+mod bench;
+mod build;
 mod check;
+mod demo;
 mod phases;
 mod servers;
 mod test;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -16,16 +23,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The main job on real parts, told live: nodes come, go and fail while a client keeps requesting
+    Demo(demo::Demo),
     /// Install and build the servers that tests run for real (minutes the first time)
     Servers,
     /// Formatting, lints, and the rules that no compiler checks
     Check,
     /// Everything: servers, check, build, all tests; needs root for the network namespaces
     Test(test::Options),
+    /// Figures beside a baseline of the same run
+    Bench(bench::Bench),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Demo(demo) => demo.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Servers => servers::run(),
         Command::Check => check::run(),
         Command::Test(options) => test::run(&options),

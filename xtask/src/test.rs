@@ -13,6 +13,9 @@ pub(crate) struct Options {
     /// Test binaries that run at once [default: one per core]
     #[arg(long)]
     jobs: Option<usize>,
+    /// Only the tests of this crate; may be repeated
+    #[arg(short, long = "package")]
+    packages: Vec<String>,
     /// Only the tests: no servers, no check, no build of the binary
     #[arg(long)]
     only: bool,
@@ -34,10 +37,13 @@ fn run_phases(phases: &mut Phases, options: &Options) -> Result<()> {
     }
     let mut found = Vec::new();
     phases.run("build tests", || {
-        found = binaries::build()?;
+        found = binaries::build(&options.packages)?;
         Ok(())
     })?;
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     phases.run("tests", || runner::run(found, options.jobs.unwrap_or_else(cores)))?;
-    phases.run("doc tests", || run_cargo(&["test", "--quiet", "--workspace", "--doc"]))
+    if options.packages.is_empty() {
+        phases.run("doc tests", || run_cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+    }
+    Ok(())
 }

@@ -31,9 +31,8 @@ impl Screen {
     /// Adds a line to the story.
     pub fn say(&self, line: Line<'_>) {
         let plain: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
-        let drawn = self.with(|terminal| {
-            terminal.insert_before(1, |buffer| Paragraph::new(line).render(buffer.area, buffer))
-        });
+        let drawn =
+            self.with(|terminal| terminal.insert_before(1, |buffer| Paragraph::new(line).render(buffer.area, buffer)));
         if !drawn {
             println!("{plain}");
         }

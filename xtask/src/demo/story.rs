@@ -87,7 +87,8 @@ async fn not_ready(stage: &mut Stage, screen: &Screen) -> Result<Step> {
     let mark = stage.clock.mark();
     stage.site.worker("worker-3")?.kubelet.stop();
     note(screen, "Kubernetes notices after the grace period (4 s here, 50 s by default)");
-    let unknown = |seen: &tidegate_testbed::measure::Sighting| seen.name == "worker-3" && seen.ready() == Some("Unknown");
+    let unknown =
+        |seen: &tidegate_testbed::measure::Sighting| seen.name == "worker-3" && seen.ready() == Some("Unknown");
     let to_live = stage.measure(mark, unknown, "worker-3", Phase::Draining).await?;
     look().await;
     Ok(step(stage, "worker-3 goes NotReady", to_live, before, screen))

@@ -15,9 +15,14 @@ pub(super) struct Binary {
     pub(super) folder: PathBuf,
 }
 
-pub(super) fn build() -> Result<Vec<Binary>> {
-    let messages = read_cargo(&["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"])?;
-    Ok(messages.lines().filter_map(parse).collect())
+/// All of the workspace when `packages` is empty.
+pub(super) fn build(packages: &[String]) -> Result<Vec<Binary>> {
+    let mut args = vec!["test", "--no-run", "--message-format", "json-render-diagnostics"];
+    if packages.is_empty() {
+        args.push("--workspace");
+    }
+    args.extend(packages.iter().flat_map(|package| ["-p", package.as_str()]));
+    Ok(read_cargo(&args)?.lines().filter_map(parse).collect())
 }
 
 /// One line of cargo's messages; `None` for all that is not a test binary.

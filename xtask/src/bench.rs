@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: figures that anyone can measure again, as ratios against a baseline of the same run.
+
+mod floor;
+mod latency;
+mod memory;
+mod site;
+mod statistics;
+
+use anyhow::Result;
+use tidegate_testbed::servers;
+
+/// Measures Tidegate beside a baseline, in one run.
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Node change at the API -> verified live in nginx, beside bare watch + `nginx -t` + reload.
+    Latency(latency::Latency),
+    /// Resident memory of `tidegate run`.
+    Memory(memory::Memory),
+}
+
+impl Bench {
+    pub fn run(&self) -> Result<()> {
+        servers::ensure_all()?;
+        crate::build::tidegate_release()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match &self.what {
+                What::Latency(latency) => latency.measure().await,
+                What::Memory(memory) => memory.measure().await,
+            }
+        })
+    }
+}
