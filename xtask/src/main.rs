@@ -35,12 +35,20 @@ enum Command {
     Bench(bench::Bench),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
         Command::Demo(demo) => demo.run(),
         Command::Bench(bench) => bench.run(),
         Command::Servers => servers::run(),
         Command::Check => check::run(),
         Command::Test(options) => test::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not by `?`: with RUST_BACKTRACE set, the trace would bury the reason.
+            phases::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod measure;
 pub mod process;
 pub mod relay;
 pub mod run;
+pub mod scenario;
 pub mod servers;
 pub mod site;
 pub mod sweep;

@@ -51,11 +51,19 @@ fn known_runs() -> Vec<u32> {
     let folders = names_in(&std::env::temp_dir());
     let from_folders = folders.iter().filter_map(|name| name.strip_prefix(FOLDER_PREFIX)?.parse().ok());
     let namespaces = names_in(Path::new(crate::lab::NAMESPACES));
-    let from_namespaces = namespaces.iter().filter_map(|name| name.strip_prefix("tg")?.split('-').next()?.parse().ok());
+    let from_namespaces = namespaces.iter().filter_map(|name| owner_of(name));
     let mut pids: Vec<u32> = from_folders.chain(from_namespaces).collect();
     pids.sort_unstable();
     pids.dedup();
     pids
+}
+
+/// The pid in `tg<pid>-<number>-<role>`; `None` for a namespace that is none of ours.
+fn owner_of(namespace: &str) -> Option<u32> {
+    let mut parts = namespace.strip_prefix("tg")?.splitn(3, '-');
+    let pid = parts.next()?.parse().ok()?;
+    let _number: u32 = parts.next()?.parse().ok()?;
+    parts.next().map(|_role| pid)
 }
 
 /// A run is alive when its pid is, and is still the process that made the folder.
@@ -127,4 +135,17 @@ fn kill(pid: u32) -> bool {
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_our_form_are_ours() {
+        assert_eq!(owner_of("tg123-4-worker-1"), Some(123));
+        for foreign in ["tg123", "tg123-lab", "tg-1-x", "tgx-1-y", "cni-123-4-x"] {
+            assert_eq!(owner_of(foreign), None, "{foreign}");
+        }
+    }
 }

@@ -23,12 +23,15 @@ pub(super) fn root() -> Result<PathBuf> {
 /// `build` gets a temporary folder that is renamed at the end, so a folder with a key is always
 /// complete. The lock makes parallel test binaries wait for the first one instead of building twice.
 pub(super) fn ensure(key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let root = root()?;
+    ensure_in(&root()?, key, build)
+}
+
+fn ensure_in(root: &Path, key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let done = root.join(key);
     if done.is_dir() {
         return Ok(done);
     }
-    let _lock = lock(key)?;
+    let _lock = lock_in(root, key)?;
     if done.is_dir() {
         return Ok(done);
     }
@@ -44,8 +47,41 @@ pub(super) fn ensure(key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Resu
 
 /// Waits for the advisory lock `name`; it is released when the file is dropped.
 pub(super) fn lock(name: &str) -> Result<std::fs::File> {
-    let path = root()?.join(format!("{name}.lock"));
+    lock_in(&root()?, name)
+}
+
+fn lock_in(root: &Path, name: &str) -> Result<std::fs::File> {
+    let path = root.join(format!("{name}.lock"));
     let file = std::fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     file.lock().with_context(|| format!("locking {}", path.display()))?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn many_at_once_build_once_and_a_failed_build_leaves_no_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let failed = ensure_in(root.path(), "key", |_| anyhow::bail!("no compiler"));
+        assert!(failed.is_err() && !root.path().join("key").exists());
+
+        let builds = AtomicU32::new(0);
+        let build = |out: &Path| {
+            builds.fetch_add(1, Ordering::SeqCst);
+            Ok(fs::write(out.join("binary"), "x")?)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let folder = ensure_in(root.path(), "key", build).unwrap();
+                    assert!(folder.join("binary").is_file());
+                });
+            }
+        });
+        assert_eq!(builds.into_inner(), 1);
+    }
 }
