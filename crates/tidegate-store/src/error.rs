@@ -40,8 +40,8 @@ pub enum StoreError {
         /// What a person can do.
         cure: String,
     },
-    /// A document that cannot be read.
-    #[error("{place} cannot be read: {detail}; cure: {cure}")]
+    /// A document that cannot be read, or that says what cannot be.
+    #[error("{place} is damaged: {detail}; cure: {cure}")]
     Corrupt {
         /// Which document of which table, in which file.
         place: String,

@@ -2,6 +2,7 @@
 
 mod failure;
 mod file;
+mod heads;
 mod nodes;
 mod revisions;
 mod rows;

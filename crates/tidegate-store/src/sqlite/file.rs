@@ -30,7 +30,8 @@ fn connect(place: &Place) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&place.path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    schema::check_ours(&connection, place)?;
+    // In a transaction, because another process may be creating the tables.
+    schema::check_ours(&connection.transaction()?, place)?;
     configure(&connection, place)?;
     check_integrity(&connection, place)?;
     schema::migrate(&mut connection, place)?;

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, ToSql, TransactionBehavior, params};
 use tidegate_core::log::LogEntry;
-use tidegate_core::position::{Position, Revision};
+use tidegate_core::position::Revision;
 
 use super::Database;
 use super::failure::{Failure, Place};
-use super::rows;
+use super::{heads, rows};
 use crate::replay::check_next;
 
 impl Database {
@@ -15,9 +15,9 @@ impl Database {
         self.step("commit:begin");
         // IMMEDIATE: the check and the insert see the same log, whoever else writes.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let newest = newest(&transaction, &self.place)?.map_or_else(Position::default, |found| found.position());
-        check_next(newest, entry)?;
+        check_next(heads::position(&transaction, &self.place)?, entry)?;
         insert(&transaction, &self.place, entry)?;
+        heads::advance(&transaction, &self.place, entry)?;
         if let Some(hook) = &self.hook {
             hook("commit:inserted");
         }

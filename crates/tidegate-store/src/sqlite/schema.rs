@@ -22,6 +22,13 @@ const MIGRATIONS: &[&str] = &[
         state_hash text    not null,
         primary key (cluster, revision)
     ) strict, without rowid;
+    -- Where the log of each cluster ends. Written with each entry, so that entries that are gone from its end are missed.
+    create table heads (
+        cluster    text    not null primary key,
+        revision   integer not null,
+        term       integer not null,
+        state_hash text    not null
+    ) strict, without rowid;
     create table snapshots (
         cluster    text    not null,
         revision   integer not null,
@@ -48,7 +55,8 @@ pub(super) fn supported() -> u32 {
 }
 
 /// Refuses the file of another program, and that of a later version of this one, before anything is written to it.
-pub(super) fn check_ours(connection: &Connection, place: &Place) -> Result<(), Failure> {
+/// To be called in a transaction.
+pub(super) fn check_ours(connection: &Transaction<'_>, place: &Place) -> Result<(), Failure> {
     let id: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
     if id != APPLICATION_ID && (id != 0 || tables > 0) {

@@ -7,9 +7,10 @@ use tidegate_core::position::Revision;
 
 use super::Database;
 use super::failure::{Failure, Place};
+use super::heads::check_end;
 use super::revisions::{entry_at, newest};
 use super::rows;
-use crate::replay::{LOG_CURE, PruneRule, replay, snapshot_problem};
+use crate::replay::{PruneRule, replay, snapshot_problem};
 use crate::{Retention, StoreError};
 
 /// The newest one is for loading, the others for the day when it turns out to be unreadable.
@@ -20,17 +21,18 @@ const SNAPSHOTS_KEPT: u32 = 3;
 struct Sound {
     snapshot: Option<Snapshot>,
     skipped: Option<StoreError>,
-    /// Of the newest snapshot, sound or not: the log must reach at least as far.
-    reach: Revision,
 }
 
 impl Database {
     /// The state that the log adds up to, as of one moment.
     pub(super) fn load(&mut self) -> Result<LogState, Failure> {
         let view = self.connection.transaction()?;
-        let Sound { snapshot, skipped, reach } = newest_sound(&view, &self.place)?;
+        let Sound { snapshot, skipped } = newest_sound(&view, &self.place)?;
         let base = snapshot.map_or_else(LogState::default, LogState::from_snapshot);
-        let loaded = replay_from(&view, &self.place, base).and_then(|state| check_reach(state, reach));
+        let loaded = replay_from(&view, &self.place, base).and_then(|state| {
+            check_end(&view, &self.place, &state)?;
+            Ok(state)
+        });
         match (loaded, skipped) {
             (Ok(state), Some(error)) => {
                 tracing::warn!(%error, "a snapshot was skipped: the log adds up without it");
@@ -92,7 +94,6 @@ fn newest_sound(connection: &Connection, place: &Place) -> Result<Sound, Failure
     let mut found = statement.query([place.cluster.as_str()])?;
     let mut sound = Sound::default();
     while let Some(row) = found.next()? {
-        sound.reach = sound.reach.max(Revision(rows::counter(row, "revision")?));
         match rows::snapshot(row, place).and_then(|snapshot| vouch_for(connection, place, snapshot)) {
             Ok(snapshot) => {
                 sound.snapshot = Some(snapshot);
@@ -120,15 +121,6 @@ fn replay_from(connection: &Connection, place: &Place, base: LogState) -> Result
     let after = rows::integer(base.position.revision.0)?;
     let entries = statement.query_and_then(params![place.cluster.as_str(), after], |row| rows::entry(row, place))?;
     replay(base, entries)
-}
-
-/// A log that ends before a snapshot has lost its newest entries: going on from there would go back in time.
-fn check_reach(state: LogState, reach: Revision) -> Result<LogState, Failure> {
-    if state.position.revision >= reach {
-        return Ok(state);
-    }
-    let source = ReplayError::Gap { expected: state.position.revision.next(), found: reach };
-    Err(StoreError::Damaged { source, cure: LOG_CURE.to_owned() }.into())
 }
 
 fn last_to_forget(connection: &Connection, place: &Place, rule: &PruneRule) -> Result<Revision, Failure> {
