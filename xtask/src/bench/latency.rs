@@ -4,15 +4,15 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::Site;
-use tidegate_testbed::measure::ApiClock;
+use tidegate_testbed::scenario::{Scenario, in_sync, stands};
 
 use super::floor::Floor;
-use super::site::Bed;
+use super::site;
 use super::statistics::Samples;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -30,9 +30,8 @@ pub struct Latency {
 }
 
 struct Run {
-    bed: Bed,
+    scene: Scenario,
     floor: Floor,
-    clock: ApiClock,
 }
 
 impl Latency {
@@ -55,50 +54,37 @@ impl Latency {
 
 impl Run {
     async fn start() -> Result<Self> {
-        let mut bed = Bed::start(3).await?;
-        let all = |status: &ClusterStatus| in_sync(status) && active(status) == 3;
-        bed.status.wait("three nodes live", LIMIT, all).await.with_context(|| bed.tidegate.log_tail(20))?;
-        let workers = (1..=3).map(|n| Ok(bed.site.worker(&format!("worker-{n}"))?.host.address(80)));
+        let scene = site::start(3).await?;
+        let workers = (1..=3).map(|n| Ok(scene.site.worker(&format!("worker-{n}"))?.host.address(80)));
         let backends: Vec<SocketAddr> = workers.collect::<Result<_>>()?;
-        let floor = Floor::start(&bed.site.lb(Site::LB)?.host, bed.site.folder(), backends).await?;
-        let clock = ApiClock::start(bed.site.cluster.client().await?).await?;
-        Ok(Self { bed, floor, clock })
+        let floor = Floor::start(&scene.site.lb(Site::LB)?.host, scene.site.folder(), backends).await?;
+        Ok(Self { scene, floor })
     }
 
     /// API event -> the floor's nginx has replaced its workers.
     async fn floor(&self, excluded: bool) -> Result<Duration> {
-        let mark = self.clock.mark();
+        let mark = self.scene.clock.mark();
         self.label(FLOOR_LABEL, excluded).await?;
-        let seen = self.clock.wait(mark, LIMIT, |sighting| sighting.name == NODE).await?;
+        let seen = self.scene.clock.wait(mark, LIMIT, |sighting| sighting.name == NODE).await?;
         self.floor.apply(if excluded { 2 } else { 3 }).await?;
         Ok(seen.elapsed())
     }
 
     /// API event -> Tidegate has committed, rendered, validated, swapped, reloaded and verified.
     async fn tidegate(&mut self, excluded: bool) -> Result<Duration> {
-        let mark = self.clock.mark();
+        let mark = self.scene.clock.mark();
         self.label(EXCLUDE_LABEL, excluded).await?;
-        let seen = self.clock.wait(mark, LIMIT, |sighting| sighting.name == NODE).await?;
+        let seen = self.scene.clock.wait(mark, LIMIT, |sighting| sighting.name == NODE).await?;
         let phase = if excluded { Phase::Draining } else { Phase::Active };
-        let wanted = |status: &ClusterStatus| {
-            in_sync(status) && status.nodes.iter().any(|node| node.name.as_str() == NODE && node.state == phase)
-        };
-        let (live, status) = self.bed.status.wait("the change live", LIMIT, wanted).await?;
+        let wanted = |status: &ClusterStatus| in_sync(status) && stands(status, NODE, phase);
+        let (live, status) = self.scene.wait("the change live", wanted).await?;
         ensure!(status.guards.is_empty() && status.frozen.is_none(), "a guard got in the way: {status:?}");
         Ok(live.saturating_duration_since(seen))
     }
 
     async fn label(&self, key: &str, set: bool) -> Result<()> {
-        self.bed.site.worker(NODE)?.kubelet.label(key, set.then_some("true")).await
+        self.scene.site.worker(NODE)?.kubelet.label(key, set.then_some("true")).await
     }
-}
-
-fn in_sync(status: &ClusterStatus) -> bool {
-    status.desired.is_some() && status.load_balancers.iter().all(|lb| lb.in_sync)
-}
-
-fn active(status: &ClusterStatus) -> usize {
-    status.nodes.iter().filter(|node| node.state == Phase::Active).count()
 }
 
 fn report(tidegate: &Samples, floor: &Samples) {

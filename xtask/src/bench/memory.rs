@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fs_err as fs;
-use tidegate_core::log::Phase;
 use tidegate_testbed::kubelet::Bulk;
+use tidegate_testbed::scenario::{active, in_sync};
 
-use super::site::Bed;
+use super::site;
 
 /// Memory.
 #[derive(Debug, clap::Args)]
@@ -23,16 +23,12 @@ pub struct Memory {
 
 impl Memory {
     pub async fn measure(&self) -> Result<()> {
-        let mut bed = Bed::start(1).await?;
-        let bulk = Bulk::create(bed.site.cluster.client().await?, "mem", self.nodes - 1, BTreeMap::new()).await?;
+        let mut scene = site::start(1).await?;
+        let bulk = Bulk::create(scene.site.cluster.client().await?, "mem", self.nodes - 1, BTreeMap::new()).await?;
         let nodes = self.nodes as usize;
-        let all = |status: &tidegate_core::status::ClusterStatus| {
-            status.nodes.iter().filter(|node| node.state == Phase::Active).count() == nodes
-                && status.load_balancers.iter().all(|lb| lb.in_sync)
-        };
-        bed.status.wait("all nodes live", Duration::from_secs(60), all).await?;
+        scene.wait("all nodes live", |status| in_sync(status) && active(status) == nodes).await?;
         tokio::time::sleep(Duration::from_secs(self.seconds)).await;
-        let (now, peak) = resident(bed.tidegate.process().pid())?;
+        let (now, peak) = resident(scene.tidegate.process().pid())?;
         println!("tidegate run, {nodes} nodes live: {now:.1} MiB resident (aim: < 30), {peak:.1} MiB at its peak");
         bulk.delete().await
     }
