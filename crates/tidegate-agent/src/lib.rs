@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The agent on a load balancer machine: takes desired states and proves that they are live.
+//!
+//! The path of a state: [`webhook`] (or the same process) -> [`agent`] (one mailbox: at most one apply
+//! in flight, the newest state wins) -> [`pipeline`] (render -> validate -> swap -> reload -> verify,
+//! any failure rolls back) -> [`engine`] (what the five steps mean for nginx).
+
+pub mod agent;
+pub mod command;
+pub mod engine;
+pub mod file;
+pub mod hook;
+mod metrics;
+pub mod pipeline;
+mod render;
+pub mod settings;
+mod snapshot;
+mod template;
+
+pub use agent::{Agent, AgentHandle, StartError};
+pub use hook::StepHook;
+pub use render::{render_for, render_to_string};
+pub use settings::{AgentSettings, EngineSettings, NginxSettings};
+pub use template::view;
+// pub use webhook::{TlsSettings, WebhookError, WebhookServer, WebhookSettings, serve_webhook};

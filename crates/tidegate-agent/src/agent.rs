@@ -1,0 +1,111 @@
+//! The agent: one mailbox in front of one engine.
+
+mod assemble;
+mod boot;
+mod failures;
+mod job;
+mod mailbox;
+mod start_error;
+mod status;
+mod worker;
+
+use prometheus_client::registry::Registry;
+use tidegate_core::class::ErrorClass;
+use tidegate_core::desired::DesiredState;
+use tidegate_core::protocol::{AgentStatus, ApplyReport, Failure, Outcome, Refusal};
+use tidegate_core::step::Step;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use assemble::Parts;
+pub use start_error::StartError;
+
+use crate::hook::{StepHook, or_none};
+use crate::metrics::Metrics;
+use crate::settings::AgentSettings;
+use job::Message;
+
+/// Starts agents.
+pub struct Agent;
+
+impl Agent {
+    /// Brings the last-known-good state live, with everything else down if need be, then takes states.
+    ///
+    /// An engine that cannot serve is no error here: it is in the status, and tried again.
+    pub async fn start(
+        settings: AgentSettings,
+        hook: Option<StepHook>,
+        registry: &mut Registry,
+    ) -> Result<AgentHandle, StartError> {
+        let parts = Parts::new(settings, or_none(hook)).await?;
+        Self::start_with(parts, registry).await
+    }
+
+    /// The same, with an engine of the caller's own.
+    pub async fn start_with(parts: Parts, registry: &mut Registry) -> Result<AgentHandle, StartError> {
+        let metrics = Metrics::new(parts.engine().name(), registry);
+        let (sender, inbox) = mpsc::channel(64);
+        let (mailbox, status) = parts.boot(inbox, metrics.clone()).await?;
+        let task = tokio::spawn(mailbox.run());
+        let (done, ended) = watch::channel(false);
+        tokio::spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the agent's mailbox ended unexpectedly");
+            }
+            done.send_replace(true);
+        });
+        Ok(AgentHandle { sender, status, ended, metrics })
+    }
+}
+
+/// Speaks to a running agent; clones speak to the same one.
+#[derive(Clone)]
+pub struct AgentHandle {
+    sender: mpsc::Sender<Message>,
+    status: watch::Receiver<AgentStatus>,
+    ended: watch::Receiver<bool>,
+    metrics: Metrics,
+}
+
+impl AgentHandle {
+    /// Offers a state; answers once it is live, was rolled back, or was overtaken by a newer one.
+    pub async fn submit(&self, state: DesiredState) -> Result<ApplyReport, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        // A closed mailbox drops the message, and with it the reply.
+        drop(self.sender.send(Message::Submit { state: Box::new(state), reply }).await);
+        answer.await.unwrap_or_else(|_| Ok(self.stopped()))
+    }
+
+    /// What the agent says of itself.
+    pub fn status(&self) -> AgentStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Waits until the status fulfils a condition, or the agent ends.
+    pub async fn wait_until(&self, condition: impl FnMut(&AgentStatus) -> bool) -> AgentStatus {
+        let mut status = self.status.clone();
+        let found = status.wait_for(condition).await.map(|s| s.clone());
+        found.unwrap_or_else(|_| self.status())
+    }
+
+    /// Ends the agent after the apply in flight; the engine is left running.
+    pub async fn shutdown(self) {
+        drop(self.sender.send(Message::Shutdown).await);
+        let mut ended = self.ended.clone();
+        // An error means that the watching task is gone, and it outlives the mailbox.
+        drop(ended.wait_for(|done| *done).await);
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn stopped(&self) -> ApplyReport {
+        let cause = Failure {
+            step: Step::Render,
+            class: ErrorClass::Transient,
+            message: "the agent is shutting down".to_owned(),
+            cure: "push again when it is back".to_owned(),
+        };
+        ApplyReport { outcome: Outcome::RolledBack { cause }, live: self.status().live, timings: Vec::new() }
+    }
+}

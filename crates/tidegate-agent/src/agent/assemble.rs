@@ -1,0 +1,92 @@
+//! The parts of an agent, put together.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use tidegate_core::ids::ClusterName;
+use tidegate_core::pacing::Pacer;
+use tidegate_core::protocol::AgentStatus;
+use tokio::sync::{mpsc, watch};
+
+use super::StartError;
+use super::boot::boot;
+use super::failures::FailedCandidates;
+use super::job::Message;
+use super::mailbox::Mailbox;
+use super::worker::Worker;
+use crate::command::SystemCommands;
+use crate::engine::Engine;
+use crate::engine::nginx::Nginx;
+use crate::file::LiveFile;
+use crate::hook::StepHook;
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+use crate::settings::{AgentSettings, EngineSettings};
+use crate::snapshot::Snapshots;
+
+/// Everything that an agent is made of, before it has looked at its engine.
+pub struct Parts {
+    state_dir: PathBuf,
+    cluster: Option<ClusterName>,
+    pipeline: Pipeline,
+    floor: Duration,
+    lock: File,
+}
+
+impl Parts {
+    /// For these settings.
+    pub(super) async fn new(settings: AgentSettings, hook: StepHook) -> Result<Self, StartError> {
+        let EngineSettings::Nginx(nginx) = &settings.engine;
+        let lock = prepare_dir(&settings.state_dir)?;
+        let engine = Nginx::new(nginx, &settings.state_dir, Arc::new(SystemCommands)).await?;
+        let file = LiveFile::new(nginx.config_file.clone(), settings.take_over);
+        let pipeline = Pipeline { engine: Arc::new(engine), file, hook };
+        let AgentSettings { cluster, state_dir, .. } = settings;
+        Ok(Self { state_dir, cluster, pipeline, floor: nginx.min_reload_interval, lock })
+    }
+
+    /// For an engine of the caller's own; `floor`: the least time between two reloads.
+    pub fn with_engine(state_dir: PathBuf, pipeline: Pipeline, floor: Duration) -> Result<Self, StartError> {
+        let lock = prepare_dir(&state_dir)?;
+        Ok(Self { state_dir, cluster: None, pipeline, floor, lock })
+    }
+
+    pub(super) fn engine(&self) -> &dyn Engine {
+        self.pipeline.engine.as_ref()
+    }
+
+    /// Brings the last-known-good state live and sets up the mailbox.
+    pub(super) async fn boot(
+        self,
+        inbox: mpsc::Receiver<Message>,
+        metrics: Metrics,
+    ) -> Result<(Mailbox, watch::Receiver<AgentStatus>), StartError> {
+        let worker = Worker {
+            pipeline: self.pipeline,
+            snapshots: Snapshots::new(self.state_dir.clone()),
+            live: None,
+            failures: FailedCandidates::default(),
+            snapshot_error: None,
+            _lock: self.lock,
+        };
+        let booted = boot(worker, self.cluster, &metrics).await;
+        let booted = booted.map_err(|refusal| StartError::Snapshot { path: self.state_dir, refusal })?;
+        Ok(Mailbox::new(booted, inbox, Pacer::new(self.floor), metrics))
+    }
+}
+
+/// Makes the state directory and takes its lock.
+fn prepare_dir(path: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::StateDir { path: path.to_owned(), source };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    let lock = File::create(path.join("agent.lock")).map_err(failed)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::InUse { path: path.to_owned() }),
+        Err(errno) => Err(failed(io::Error::from(errno))),
+    }
+}

@@ -1,0 +1,168 @@
+//! The mailbox: at most one apply in flight, the newest state wins, reloads keep their distance.
+
+mod intake;
+mod outcome;
+mod supervise;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tidegate_core::backoff::Backoff;
+use tidegate_core::pacing::Pacer;
+use tidegate_core::protocol::{AgentStatus, Failure};
+use tidegate_core::webhook::Admission;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::boot::Booted;
+use super::job::{Job, Message};
+use super::status::Board;
+use super::worker::{Done, Prepared, Worker};
+use crate::metrics::Metrics;
+use outcome::Retry;
+use supervise::Supervision;
+
+/// Waits between attempts of what may succeed unchanged: a taken port or a full disk.
+const RETRY: Backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) };
+
+/// What is going on, if anything; it gives the worker back.
+enum Finished {
+    Applied { worker: Worker, done: Done },
+    Started { worker: Worker, result: Result<(), Failure> },
+}
+
+/// The task that owns an agent.
+pub struct Mailbox {
+    inbox: mpsc::Receiver<Message>,
+    admission: Admission,
+    /// Absent while something is going on.
+    idle: Option<Worker>,
+    busy: Option<BoxFuture<'static, Finished>>,
+    /// The position being applied, and those who wait for it.
+    in_flight: Option<Job>,
+    pending: Option<Job>,
+    retry: Option<Retry>,
+    supervision: Supervision,
+    pacer: Pacer,
+    origin: Instant,
+    board: Board,
+    metrics: Metrics,
+    closing: bool,
+}
+
+impl Mailbox {
+    /// A mailbox for a booted agent, with a reader of its status.
+    pub fn new(
+        booted: Booted,
+        inbox: mpsc::Receiver<Message>,
+        pacer: Pacer,
+        metrics: Metrics,
+    ) -> (Self, watch::Receiver<AgentStatus>) {
+        let engine = &booted.worker.pipeline.engine;
+        let (board, status) = Board::new(engine.name(), engine.version());
+        let mut mailbox = Self {
+            inbox,
+            admission: booted.admission,
+            idle: None,
+            busy: None,
+            in_flight: None,
+            pending: None,
+            retry: None,
+            supervision: Supervision::starting(Instant::now()),
+            pacer,
+            origin: Instant::now(),
+            board,
+            metrics,
+            closing: false,
+        };
+        if let Some(failure) = booted.trouble {
+            mailbox.board.failed(None, failure);
+        }
+        if let Some((state, failure)) = booted.failed {
+            mailbox.note_failure(&state, &failure);
+        }
+        mailbox.put_back(booted.worker);
+        (mailbox, status)
+    }
+
+    /// Works until it is told to end.
+    pub async fn run(mut self) {
+        loop {
+            self.start_what_may_start();
+            if self.closing && self.busy.is_none() {
+                return;
+            }
+            let wake = self.wake_at();
+            tokio::select! {
+                finished = ended(&mut self.busy) => {
+                    self.busy = None;
+                    self.finish(finished);
+                }
+                message = self.inbox.recv(), if !self.closing => self.receive(message),
+                () = sleep_until(wake) => self.on_time(),
+            }
+        }
+    }
+
+    /// Starts the pending job when nothing else is going on and the engine may be told again.
+    fn start_what_may_start(&mut self) {
+        let Some(mut job) = self.pending.take() else { return };
+        let Some(mut worker) = self.idle.take() else {
+            self.pending = Some(job);
+            return;
+        };
+        if job.prepared.is_none() {
+            match worker.prepare(&job.state, job.again) {
+                Prepared::Ready(rendered, timings) => job.prepared = Some((rendered, timings)),
+                Prepared::Answered(report) => {
+                    self.conclude(job, &report, &worker);
+                    self.put_back(worker);
+                    return;
+                }
+            }
+        }
+        match job.prepared.take() {
+            Some((rendered, timings)) if self.pacer.wait(self.origin.elapsed()).is_zero() => {
+                let state = job.state.clone();
+                self.in_flight = Some(job);
+                self.busy = Some(Box::pin(async move {
+                    let done = worker.apply(&state, rendered, timings).await;
+                    Finished::Applied { worker, done }
+                }));
+            }
+            prepared => {
+                job.prepared = prepared;
+                self.pending = Some(job);
+                self.idle = Some(worker);
+            }
+        }
+    }
+
+    /// When something may have to be done without a message.
+    fn wake_at(&self) -> Instant {
+        let now = Instant::now();
+        let paced = self.pending.as_ref().filter(|_| self.idle.is_some());
+        let paced = paced.map(|_| now + self.pacer.wait(self.origin.elapsed()));
+        let retry = self.retry.as_ref().and_then(|r| r.at);
+        [paced, retry].into_iter().flatten().chain([self.supervision.next()]).min().unwrap_or(now)
+    }
+
+    fn on_time(&mut self) {
+        self.start_retry();
+        self.supervise();
+    }
+
+    fn put_back(&mut self, worker: Worker) {
+        self.board.show(&worker, self.admission.newest());
+        self.look(&worker);
+        self.idle = Some(worker);
+    }
+}
+
+/// Waits for what is going on; for ever when nothing is.
+async fn ended(busy: &mut Option<BoxFuture<'static, Finished>>) -> Finished {
+    match busy {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,85 @@
+//! Seeing that the engine runs, and starting it when it does not.
+
+use std::time::Duration;
+
+use tidegate_core::backoff::Backoff;
+use tidegate_core::protocol::Failure;
+use tokio::time::Instant;
+
+use super::{Finished, Mailbox};
+use crate::agent::worker::Worker;
+use crate::engine::Pulse;
+use crate::file::Found;
+
+/// How soon a killed engine is noticed. One look reads three small files.
+const EVERY: Duration = Duration::from_millis(200);
+/// Waits between attempts to start an engine that does not come up.
+const RESTART: Backoff = Backoff { first: Duration::from_millis(200), limit: Duration::from_secs(10) };
+
+/// When to look next.
+#[derive(Debug)]
+pub(super) struct Supervision {
+    next: Instant,
+    failures: u32,
+}
+
+impl Supervision {
+    pub(super) fn starting(now: Instant) -> Self {
+        Self { next: now + EVERY, failures: 0 }
+    }
+
+    pub(super) const fn next(&self) -> Instant {
+        self.next
+    }
+}
+
+impl Mailbox {
+    /// Looks at the engine when it is time and nothing else is going on; starts it when it is gone.
+    pub(super) fn supervise(&mut self) {
+        let now = Instant::now();
+        if self.supervision.next > now {
+            return;
+        }
+        self.supervision.next = now + EVERY;
+        let Some(mut worker) = self.idle.take() else { return };
+        if self.look(&worker) {
+            self.idle = Some(worker);
+            return;
+        }
+        tracing::warn!(engine = worker.pipeline.engine.name(), "the engine is gone and is started again");
+        self.busy = Some(Box::pin(async move {
+            let result = worker.bring_back().await;
+            Finished::Started { worker, result }
+        }));
+    }
+
+    /// Shows how the engine is; whether all is well.
+    pub(super) fn look(&self, worker: &Worker) -> bool {
+        let pulse = worker.pipeline.engine.pulse();
+        let runs = matches!(pulse, Pulse::Running { .. });
+        let expected = runs || worker.live.is_some() || !matches!(worker.pipeline.file.read(), Ok(Found::Absent));
+        self.board.show_pulse(&pulse, expected);
+        runs || !expected
+    }
+
+    /// Notes how starting the engine ended.
+    pub(super) fn started(&mut self, worker: Worker, result: Result<(), Failure>) {
+        match result {
+            Ok(()) => {
+                self.supervision.failures = 0;
+                self.supervision.next = Instant::now() + EVERY;
+                if self.retry.is_none() {
+                    self.board.succeeded();
+                }
+                tracing::info!(engine = worker.pipeline.engine.name(), "the engine runs again");
+            }
+            Err(failure) => {
+                self.supervision.failures = self.supervision.failures.saturating_add(1);
+                self.supervision.next = Instant::now() + RESTART.delay(self.supervision.failures);
+                tracing::error!(message = failure.message, cure = failure.cure, "the engine cannot be started");
+                self.board.failed(None, failure);
+            }
+        }
+        self.put_back(worker);
+    }
+}

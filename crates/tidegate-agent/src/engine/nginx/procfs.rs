@@ -1,0 +1,53 @@
+//! Looking at processes: by their command line and open files, never by name alone.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A process id.
+pub type Pid = i32;
+
+/// The command line, arguments separated by spaces; nothing for a process that is gone or a zombie.
+pub fn command_line(pid: Pid) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let text = String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// The parent; nothing for a process that is gone.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, so count from its end: state, then parent.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Every process.
+pub fn all() -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The children of a process.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    // Needs CONFIG_PROC_CHILDREN; without it, look at every process.
+    match std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) {
+        Ok(text) => text.split_whitespace().filter_map(|t| t.parse().ok()).collect(),
+        Err(_) => all().into_iter().filter(|child| parent(*child) == Some(pid)).collect(),
+    }
+}
+
+/// The targets of a process's open files: paths, or `socket:[inode]`.
+pub fn open_files(pid: Pid) -> Vec<String> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|e| Some(std::fs::read_link(e.path()).ok()?.to_string_lossy().into_owned())).collect()
+}
+
+/// The `socket:[inode]` of each unix socket that is or was bound to this path.
+pub fn sockets_at(path: &Path) -> BTreeSet<String> {
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let bound = |line: &str| {
+        let mut fields = line.split_whitespace().skip(6);
+        let (inode, at) = (fields.next()?, fields.next()?);
+        (Path::new(at) == path).then(|| format!("socket:[{inode}]"))
+    };
+    table.lines().filter_map(bound).collect()
+}

@@ -1,0 +1,11 @@
+//! The engine's configuration file: whose it is, and how it is replaced.
+
+mod error;
+mod header;
+mod live_file;
+mod swap;
+
+pub use error::FileError;
+pub use header::{seal, unseal};
+pub use live_file::{Found, LiveFile};
+pub use swap::{Candidate, Previous};

@@ -1,0 +1,97 @@
+//! What templates see: the desired state in a form that every engine's template can use.
+//!
+//! `listeners` holds each [`ListenerView`] that is to be opened; engines add a name of their own (nginx:
+//! `nginx`, an [`NginxView`](crate::engine::nginx::NginxView)) and `generation`, the hash that the engine
+//! must answer once this text is live.
+
+use serde::Serialize;
+use tidegate_core::desired::{Balance, DesiredState, Listener, Protocol, ProxyProtocol};
+
+use super::Vetted;
+
+/// One listener with the backends that take new connections.
+///
+/// A listener whose pool is empty (`allowEmpty`) is not opened, so it is not in the list.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListenerView {
+    /// Unique; also the name of the pool. Written as it is: `https`.
+    pub name: Vetted,
+    /// Address and port to listen on: `0.0.0.0:443`, `[::]:443`.
+    pub bind: Vetted,
+    /// Whether `bind` is an IPv6 address.
+    pub ipv6: bool,
+    /// Whether it speaks TCP
+    pub tcp: bool,
+    /// or UDP.
+    pub udp: bool,
+    /// How new connections are spread.
+    pub balance: BalanceView,
+    /// Which PROXY protocol header backends get.
+    pub proxy_protocol: ProxyProtocolView,
+    /// Networks whose clients may connect; empty: everyone may.
+    pub source_ranges: Vec<Vetted>,
+    /// Backends that take new connections, ordered by address; never empty. Draining ones are not here:
+    /// the engine keeps their old connections by itself.
+    pub backends: Vec<BackendView>,
+}
+
+/// One of the three is true.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "templates branch on them; a text would have to be compared")]
+pub struct BalanceView {
+    /// `roundRobin`
+    pub round_robin: bool,
+    /// `leastConnections`
+    pub least_connections: bool,
+    /// `source`
+    pub source: bool,
+}
+
+/// At most one of the two is true.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ProxyProtocolView {
+    /// The text header.
+    pub v1: bool,
+    /// The binary header.
+    pub v2: bool,
+}
+
+/// One backend.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackendView {
+    /// The node's name.
+    pub node: Vetted,
+    /// Address and port: `10.0.0.1:30080`, `[fd00::1]:30080`.
+    pub address: Vetted,
+}
+
+impl ListenerView {
+    /// The listeners of a state that are to be opened.
+    pub fn of(state: &DesiredState) -> Vec<Self> {
+        state.listeners.iter().map(|l| Self::new(l, state)).filter(|l| !l.backends.is_empty()).collect()
+    }
+
+    fn new(listener: &Listener, state: &DesiredState) -> Self {
+        let active = state.pool(&listener.name).iter().filter(|b| b.is_active());
+        Self {
+            name: Vetted::from(&listener.name),
+            bind: Vetted::from(listener.bind),
+            ipv6: listener.bind.is_ipv6(),
+            tcp: listener.protocol == Protocol::Tcp,
+            udp: listener.protocol == Protocol::Udp,
+            balance: BalanceView {
+                round_robin: listener.balance == Balance::RoundRobin,
+                least_connections: listener.balance == Balance::LeastConnections,
+                source: listener.balance == Balance::Source,
+            },
+            proxy_protocol: ProxyProtocolView {
+                v1: listener.proxy_protocol == ProxyProtocol::V1,
+                v2: listener.proxy_protocol == ProxyProtocol::V2,
+            },
+            source_ranges: listener.source_ranges.iter().map(|n| Vetted::from(*n)).collect(),
+            backends: active
+                .map(|b| BackendView { node: Vetted::from(&b.node), address: Vetted::socket(b.address, b.port) })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Desired states for tests.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tidegate_core::desired::{Backend, BackendState, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
+use tidegate_core::hash::ContentHash;
+use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
+use tidegate_core::position::{Position, Revision, Term};
+
+pub fn position(term: u64, revision: u64) -> Position {
+    Position { term: Term(term), revision: Revision(revision) }
+}
+
+pub fn listener(name: &str, bind: SocketAddr) -> Listener {
+    Listener {
+        name: ListenerName::parse(name).unwrap(),
+        bind,
+        protocol: Protocol::Tcp,
+        target_port: 80,
+        balance: Balance::RoundRobin,
+        proxy_protocol: ProxyProtocol::None,
+        source_ranges: Vec::new(),
+        allow_empty: false,
+    }
+}
+
+pub fn backend(node: &str, address: IpAddr, port: u16) -> Backend {
+    Backend { node: NodeName::parse(node).unwrap(), address, port, state: BackendState::Active }
+}
+
+pub fn at(socket: SocketAddr) -> Backend {
+    backend(&format!("n{}", socket.port()), socket.ip(), socket.port())
+}
+
+pub fn draining(backend: Backend) -> Backend {
+    let deadline = "2026-11-24T12:00:00Z".parse().unwrap();
+    Backend { state: BackendState::Draining { deadline }, ..backend }
+}
+
+pub fn state(revision: u64, content: Vec<(Listener, Vec<Backend>)>) -> DesiredState {
+    let pools = content.iter().map(|(l, pool)| (l.name.clone(), pool.clone())).collect();
+    let listeners = content.into_iter().map(|(l, _)| l).collect();
+    let cluster = ClusterName::parse("prod").unwrap();
+    let hash = ContentHash::of_bytes(b"");
+    let mut state = DesiredState { cluster, position: position(1, revision), hash, listeners, pools };
+    state.hash = state.content_hash();
+    state
+}
