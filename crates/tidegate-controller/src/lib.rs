@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The node watcher: it observes the Nodes of a cluster, decides with [`tidegate_core`], records each
+//! decision in a [`tidegate_store::Store`], and publishes what is recorded to every load balancer.
+//!
+//! The loop is `gather -> plan -> record -> publish` ([`Controller::run`]). One task owns the view of
+//! the cluster and the log; everything else talks to it through channels. Only committed revisions
+//! are ever published.
+#![warn(missing_docs)]
+
+mod api;
+mod causes;
+mod clock;
+mod controller;
+mod kube_source;
+mod metrics;
+mod publisher;
+mod retry;
+mod settings;
+mod source;
+mod status;
+
+pub use api::{ApiError, ApiServer, ApiState, serve_api};
+pub use clock::{Clock, SystemClock};
+pub use controller::{Controller, ControllerError};
+pub use kube_source::{KubeNodeSource, NodeObject};
+pub use publisher::{HttpPublisher, HttpPublisherSettings, PublishError, Publisher, PublisherSetupError};
+pub use settings::ControllerSettings;
+pub use source::{ApiFailure, NodeSource, Observation, SourceError, WatchEvent};

@@ -1,0 +1,66 @@
+//! Why the API cannot be served, or a question cannot be answered.
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use thiserror::Error;
+use tidegate_core::class::ErrorClass;
+use tidegate_core::ids::{InvalidName, NodeName};
+use tidegate_store::StoreError;
+
+/// Why the API cannot be served.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// Listening.
+    #[error("listening on {listen} for the API: {source}; cure: another api.listen, or stop what has that port")]
+    Bind {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl ApiError {
+    /// Whether to retry.
+    pub const fn class(&self) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
+
+/// Why a question has no answer. Written as `{"error": ...}`.
+#[derive(Debug, Error)]
+pub(super) enum QuestionError {
+    #[error("not ready: {0}")]
+    NotReady(String),
+    #[error("{0}")]
+    BadName(#[from] InvalidName),
+    #[error("no node {0} is observed, a member, or in the history that is kept")]
+    NoSuchNode(NodeName),
+    #[error(
+        "there is nothing at this path; try /api/v1/status, /api/v1/nodes/NAME, /api/v1/history, /healthz, /readyz or /metrics"
+    )]
+    NoSuchPath,
+    #[error("{0}")]
+    BadQuery(String),
+    #[error("reading the history: {0}")]
+    History(#[from] StoreError),
+}
+
+impl QuestionError {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::NotReady(_) | Self::History(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BadName(_) | Self::BadQuery(_) => StatusCode::BAD_REQUEST,
+            Self::NoSuchNode(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
+impl IntoResponse for QuestionError {
+    fn into_response(self) -> Response {
+        (self.status(), Json(serde_json::json!({ "error": self.to_string() }))).into_response()
+    }
+}

@@ -1,0 +1,59 @@
+//! Everything about one node: `/api/v1/nodes/{name}`.
+
+use tidegate_core::desired::Backend;
+use tidegate_core::ids::NodeName;
+use tidegate_core::log::Phase;
+use tidegate_core::status::{NodeAtLoadBalancer, NodeDetail, NodeStatus};
+
+use super::ApiState;
+use super::error::QuestionError;
+use super::routes::rows;
+use crate::status::{Balancer, Outlook, Picture, outlook};
+
+/// The latest changes that are shown with a node.
+const HISTORY: usize = 20;
+
+pub(super) async fn detail(state: &ApiState, name: NodeName) -> Result<NodeDetail, QuestionError> {
+    let Some(picture) = state.board.picture() else {
+        let why = state.board.problem().unwrap_or_else(|| "starting".to_owned());
+        return Err(QuestionError::NotReady(why));
+    };
+    let node = of_name(&picture, &name).cloned();
+    let history = rows(state, Some(name.clone()), HISTORY).await;
+    // A node that is there is explained even while the store does not answer.
+    let history = if node.is_some() { history.unwrap_or_default() } else { history? };
+    if node.is_none() && history.is_empty() {
+        return Err(QuestionError::NoSuchNode(name));
+    }
+    let held_by = node.as_ref().and_then(|n| n.held_by);
+    let guard = picture.guards.iter().find(|g| Some(g.guard) == held_by);
+    let outlook = outlook(&Outlook {
+        node: node.as_ref(),
+        policy: &state.settings.policy,
+        guard_reason: guard.map(|g| g.reason.as_str()),
+        now: state.clock.now(),
+    });
+    let load_balancers = state.board.balancers().map(|b| at_balancer(&b, &picture, &name)).collect();
+    Ok(NodeDetail { node, outlook, load_balancers, history })
+}
+
+/// Of two nodes that had one name, the one that is still observed or serves.
+fn of_name<'a>(picture: &'a Picture, name: &NodeName) -> Option<&'a NodeStatus> {
+    picture.nodes.iter().filter(|n| n.name == *name).min_by_key(|n| match n.state {
+        Phase::Active => 0,
+        Phase::Draining => 1,
+        Phase::Out => 2,
+    })
+}
+
+fn at_balancer(balancer: &Balancer, picture: &Picture, name: &NodeName) -> NodeAtLoadBalancer {
+    let desired = picture.published.as_ref().filter(|_| balancer.live == picture.desired());
+    let takes_new = |backends: &[Backend]| backends.iter().any(|b| b.node == *name && b.is_active());
+    let live = match (desired, balancer.said.as_deref()) {
+        (Some(state), _) => Some(state.pools.values().any(|pool| takes_new(pool))),
+        // Behind: whatever stands there may still take connections.
+        (None, Some(said)) => Some(said.backends.iter().any(|b| b.node == *name)),
+        (None, None) => None,
+    };
+    NodeAtLoadBalancer { name: balancer.name.clone(), live, position: balancer.live.map(|l| l.position) }
+}

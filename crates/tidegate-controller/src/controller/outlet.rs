@@ -1,0 +1,62 @@
+//! What is handed to the deliveries: only what is recorded, and never a starved listener.
+
+use std::sync::Arc;
+
+use tidegate_core::desired::DesiredState;
+use tidegate_core::ids::ListenerName;
+use tidegate_core::log::LogState;
+use tidegate_core::position::Position;
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::settings::ControllerSettings;
+
+/// The newest recorded position, and what every load balancer should serve.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Publication {
+    /// Where the log has arrived.
+    pub(super) position: Position,
+    /// The newest state that may be published; none when none ever might.
+    pub(super) state: Option<Arc<DesiredState>>,
+}
+
+/// Where publications leave the loop.
+pub(super) struct Outlet {
+    publications: watch::Sender<Publication>,
+    newest: Publication,
+    starved: Vec<ListenerName>,
+}
+
+impl Outlet {
+    pub(super) fn new(publications: watch::Sender<Publication>) -> Self {
+        Self { publications, newest: Publication::default(), starved: Vec::new() }
+    }
+
+    /// What was published last.
+    pub(super) fn published(&self) -> Option<Arc<DesiredState>> {
+        self.newest.state.clone()
+    }
+
+    /// Listeners that keep the recorded state from being published.
+    pub(super) fn starved(&self) -> &[ListenerName] {
+        &self.starved
+    }
+
+    /// Publishes what is recorded, if it is news and every listener has somebody to serve it.
+    pub(super) fn publish(&mut self, log: &LogState, settings: &ControllerSettings) {
+        if self.newest.position == log.position {
+            return;
+        }
+        let cluster = settings.cluster.clone();
+        let state = DesiredState::derive(cluster, log.position, &log.membership, &settings.listeners);
+        let starved: Vec<ListenerName> = state.starved().into_iter().cloned().collect();
+        if starved.is_empty() {
+            self.newest.state = Some(Arc::new(state));
+        } else if self.starved.is_empty() {
+            warn!(?starved, "no node is active for these listeners: what is recorded is not published");
+        }
+        self.starved = starved;
+        self.newest.position = log.position;
+        self.publications.send_replace(self.newest.clone());
+    }
+}
