@@ -123,10 +123,17 @@ impl Process {
 
     /// Starts it again after it has ended; kills it first when it has not.
     pub fn restart(&self) -> Result<()> {
+        self.restart_with_env(&[])
+    }
+
+    /// As [`Self::restart`], with more environment for this one start.
+    pub fn restart_with_env(&self, env: &[(&str, &str)]) -> Result<()> {
         if self.is_running() {
             self.kill9()?;
         }
-        let child = self.spec.spawn()?;
+        let mut spec = self.spec.clone();
+        spec.env.extend(env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let child = spec.spawn()?;
         *self.child() = child;
         Ok(())
     }

@@ -2,10 +2,13 @@
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use super::Host;
+
+const UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes thousands of short connections per second possible between the same two addresses.
 const SYSCTLS: &[&str] = &[
@@ -41,7 +44,23 @@ pub(super) fn plug_in(host: &Host) -> Result<()> {
         &format!("addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad\nlink set eth0 up", host.ipv4(), host.ipv6()),
     )?;
     let output = host.command("sysctl").arg("-qw").args(SYSCTLS).output();
-    check("sysctl", &output.context("starting sysctl")?)
+    check("sysctl", &output.context("starting sysctl")?)?;
+    wait_up(namespace, "eth0")?;
+    wait_up(host.switch(), &port)
+}
+
+/// Waits until the kernel has noticed that the link is up. Until then it drops every packet, and on
+/// a busy machine that takes long enough to make the first connections time out.
+fn wait_up(namespace: &str, link: &str) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let output = Command::new("ip").args(["-n", namespace, "-o", "link", "show", link]).output()?;
+        if String::from_utf8_lossy(&output.stdout).contains("state UP") {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < UP_WITHIN, "{link} of {namespace} is not up after {UP_WITHIN:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Runs lines of `ip` commands inside a namespace.
