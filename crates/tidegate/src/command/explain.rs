@@ -1,0 +1,92 @@
+//! `tidegate explain NODE`: one screen for three in the morning.
+
+use std::fmt::Write as _;
+
+use tidegate_core::ids::NodeName;
+use tidegate_core::status::{NodeAtLoadBalancer, NodeDetail, NodeStatus};
+
+use super::history::history_table;
+use super::status::phase_paint;
+use crate::cli::{ExplainArgs, Output};
+use crate::client::ApiClient;
+use crate::exit::{CommandError, Exit};
+use crate::output::{Screen, Table, clock, one_line, print, print_json};
+
+/// As many changes as fit under the rest on one screen.
+const RECENT: usize = 8;
+
+/// Explains one node.
+pub async fn explain(args: &ExplainArgs, screen: Screen) -> Result<Exit, CommandError> {
+    let detail = ApiClient::from_args(&args.api)?.node(&args.node).await?;
+    match args.output {
+        Output::Json => print_json(&detail)?,
+        Output::Table => print(&explain_text(&args.node, &detail, &screen.refreshed()))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// The explanation as a person reads it.
+pub fn explain_text(name: &NodeName, detail: &NodeDetail, screen: &Screen) -> String {
+    let mut text = match &detail.node {
+        Some(node) => present(node, &detail.outlook, screen),
+        None => absent(name, &detail.outlook, screen),
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(text, "\n{}", load_balancers(&detail.load_balancers, screen));
+    let _ = write!(text, "\n{}", recent(detail, screen));
+    text
+}
+
+fn present(node: &NodeStatus, outlook: &str, screen: &Screen) -> String {
+    let style = screen.style;
+    let state = phase_paint(node.state)(style, node.state.as_str());
+    let mut text = format!("{} {state}\n", style.bold(&format!("node {}:", node.name)));
+    let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
+    let address = if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") };
+    let _ = writeln!(text, "  why      rule {}: {}", node.rule, one_line(&node.reason));
+    let _ = writeln!(text, "  since    {} ({})", screen.ago(node.since), clock(node.since));
+    if let Some(guard) = node.held_by {
+        let _ = writeln!(text, "  held     {}", style.bad(&format!("by guard {guard}, which keeps the rule from being followed")));
+    }
+    if let Some(deadline) = node.deadline {
+        let _ = writeln!(text, "  removed  {} ({})", screen.until(deadline), clock(deadline));
+    }
+    let _ = writeln!(text, "  next     {}", one_line(outlook));
+    let _ = writeln!(text, "  address  {address}\n  uid      {}", node.uid);
+    text
+}
+
+fn absent(name: &NodeName, outlook: &str, screen: &Screen) -> String {
+    let style = screen.style;
+    let head = style.bold(&format!("node {name}:"));
+    format!("{head} {}\n  next     {}\n", style.faint("not in the cluster (any more)"), one_line(outlook))
+}
+
+fn load_balancers(list: &[NodeAtLoadBalancer], screen: &Screen) -> String {
+    if list.is_empty() {
+        return screen.style.faint("no load balancers\n");
+    }
+    let mut table = Table::new(&["LOAD BALANCER", "NEW CONNECTIONS", "LIVE"]);
+    for lb in list {
+        let (reaches, paint): (&str, crate::output::Paint) = match lb.live {
+            Some(true) => ("yes", crate::output::Style::good),
+            Some(false) => ("no", crate::output::Style::faint),
+            None => ("not known", crate::output::Style::busy),
+        };
+        let live = lb.position.map_or_else(|| "-".to_owned(), |at| format!("revision {} (term {})", at.revision, at.term));
+        table.row(vec![lb.name.to_string(), reaches.to_owned(), live], Some((1, paint)));
+    }
+    table.show(screen)
+}
+
+fn recent(detail: &NodeDetail, screen: &Screen) -> String {
+    if detail.history.is_empty() {
+        return screen.style.faint("no change is recorded\n");
+    }
+    let shown = detail.history.get(..RECENT).unwrap_or(&detail.history);
+    let mut text = history_table(shown, screen);
+    if detail.history.len() > RECENT {
+        text.push_str(&screen.style.faint("older ones: tidegate history NODE\n"));
+    }
+    text
+}

@@ -1,0 +1,66 @@
+//! `tidegate history`: the audit trail, from the API or straight from the store.
+
+use std::path::Path;
+
+use tidegate_core::class::ErrorClass;
+use tidegate_core::status::HistoryRow;
+use tidegate_store::{HistoryQuery, SqliteStore, Store as _};
+
+use crate::cli::{HistoryArgs, Output};
+use crate::client::ApiClient;
+use crate::config::load::load_store;
+use crate::config::{StoreConfig, defaults};
+use crate::exit::{CommandError, Exit};
+use crate::output::{Screen, Style, Table, clock, print, print_json};
+
+/// Shows the newest changes.
+pub async fn history(args: &HistoryArgs, screen: Screen) -> Result<Exit, CommandError> {
+    let rows = match (ApiClient::from_args(&args.api)?.history(args.node.as_ref(), args.limit).await, &args.api.config) {
+        (Ok(rows), _) => rows,
+        (Err(error), Some(file)) if error.class() == ErrorClass::Transient => from_store(args, file).await?,
+        (Err(error), _) => return Err(error.into()),
+    };
+    match args.output {
+        Output::Json => print_json(&rows)?,
+        Output::Table if rows.is_empty() => print("no change is recorded\n")?,
+        Output::Table => print(&history_table(&rows, &screen.refreshed()))?,
+    }
+    Ok(Exit::Fine)
+}
+
+async fn from_store(args: &HistoryArgs, file: &Path) -> Result<Vec<HistoryRow>, CommandError> {
+    let (cluster, StoreConfig::Sqlite(path)) = load_store(file)?;
+    // Opening a store creates it, which a command that reads must not do.
+    if !path.exists() {
+        return Err(CommandError::NothingRecorded { place: path, cure: "start `tidegate run` or `tidegate controller`" });
+    }
+    let store = SqliteStore::open(&path, &cluster)?;
+    let limit = usize::try_from(args.limit).unwrap_or(defaults::HISTORY);
+    let entries = store.history(&HistoryQuery { node: args.node.clone(), limit }).await?;
+    let wanted = |row: &HistoryRow| {
+        args.node.is_none() || row.change.as_ref().is_some_and(|change| Some(&change.node) == args.node.as_ref())
+    };
+    Ok(entries.iter().flat_map(HistoryRow::of).filter(wanted).collect())
+}
+
+/// Rows as a person reads them.
+pub fn history_table(rows: &[HistoryRow], screen: &Screen) -> String {
+    let mut table = Table::new(&["WHEN", "REVISION", "NODE", "CHANGE", "RULE", "OBSERVATION"]);
+    for row in rows {
+        let (when, revision) = (clock(row.at), row.position.revision.to_string());
+        let Some(change) = &row.change else {
+            let what = format!("{} leads, term {}", row.holder, row.position.term);
+            table.row(vec![when, revision, "-".into(), "election".into(), "-".into(), what], Some((3, Style::faint)));
+            continue;
+        };
+        let step = if change.from == change.to {
+            format!("{}, new address", change.to.as_str())
+        } else {
+            format!("{} -> {}", change.from.as_str(), change.to.as_str())
+        };
+        let paint = super::status::phase_paint(change.to);
+        let rule = change.rule.to_string();
+        table.row(vec![when, revision, change.node.to_string(), step, rule, change.observation.clone()], Some((3, paint)));
+    }
+    table.show(screen)
+}

@@ -1,0 +1,157 @@
+//! The status as a person reads it: trouble first, then load balancers, then nodes.
+
+use std::fmt::Write as _;
+
+use tidegate_core::log::Phase;
+use tidegate_core::protocol::{EngineHealth, Live};
+use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus};
+
+use crate::output::{Paint, Screen, Style, Table, one_line};
+
+/// Shown before a node's name in a list of many.
+const NAMED: usize = 5;
+
+/// The whole status.
+pub fn status_text(status: &ClusterStatus, screen: &Screen) -> String {
+    let mut text = headline(status, screen);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{}", facts(status, screen));
+    let _ = write!(text, "\n{}", load_balancers(status, screen));
+    let _ = write!(text, "\n{}", nodes(status, screen));
+    text
+}
+
+fn headline(status: &ClusterStatus, screen: &Screen) -> String {
+    let style = screen.style;
+    let mut lines = Vec::new();
+    if let Some(frozen) = &status.frozen {
+        let line = format!("frozen for {}: {}", screen.age(frozen.since), one_line(&frozen.reason));
+        lines.push(format!("{} (nothing is taken out meanwhile)", style.bad(&line)));
+    }
+    for guard in &status.guards {
+        let line = format!("guard {} holds {} back for {}", guard.guard, names(&guard.holding), screen.age(guard.since));
+        lines.push(format!("{}: {}", style.bad(&line), one_line(&guard.reason)));
+    }
+    for lb in status.load_balancers.iter().filter(|lb| !lb.in_sync || lb.last_error.is_some()) {
+        lines.push(trouble(lb, screen));
+    }
+    let verdict = if status.is_in_sync() {
+        style.good("in sync")
+    } else if status.desired.is_none() {
+        style.busy("nothing to serve yet")
+    } else {
+        style.bad("degraded")
+    };
+    let mut text = format!("{} {verdict}\n", style.bold(&format!("cluster {}:", status.cluster)));
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+fn names<T: std::fmt::Display>(nodes: &[T]) -> String {
+    let mut shown: Vec<String> = nodes.iter().take(NAMED).map(ToString::to_string).collect();
+    if nodes.len() > NAMED {
+        shown.push(format!("{} more", nodes.len() - NAMED));
+    }
+    shown.join(", ")
+}
+
+fn trouble(lb: &LoadBalancerStatus, screen: &Screen) -> String {
+    let name = screen.style.bad(&format!("load balancer {}:", lb.name));
+    match (&lb.last_error, lb.last_seen) {
+        (Some(error), _) => format!("{name} {} ({})", one_line(&error.message), screen.ago(error.at)),
+        (None, Some(seen)) => format!("{name} not in sync yet (answered {})", screen.ago(seen)),
+        (None, None) => format!("{name} has not answered yet"),
+    }
+}
+
+fn facts(status: &ClusterStatus, screen: &Screen) -> String {
+    let leader = &status.leader;
+    let own = if leader.is_self { "this process" } else { "another process" };
+    let desired = status.desired.as_ref().map_or_else(|| "nothing yet".to_owned(), content);
+    format!(
+        "  leader   {} ({own}), term {}, for {}\n  desired  {desired}\n",
+        one_line(&leader.holder),
+        leader.term,
+        screen.age(leader.since)
+    )
+}
+
+/// `revision 12 (term 3), content 0a1b2c3d4e5f`
+fn content(live: &Live) -> String {
+    format!("revision {} (term {}), content {}", live.position.revision, live.position.term, live.hash.short())
+}
+
+fn load_balancers(status: &ClusterStatus, screen: &Screen) -> String {
+    if status.load_balancers.is_empty() {
+        return screen.style.faint("no load balancers\n");
+    }
+    let mut table = Table::new(&["LOAD BALANCER", "ENGINE", "LIVE", "IN SYNC", "LAST SEEN", "RELOADS", "OLD WORKERS"]);
+    for lb in &status.load_balancers {
+        let (sync, paint): (&str, Paint) = if lb.in_sync { ("yes", Style::good) } else { ("no", Style::bad) };
+        let cells = vec![
+            lb.name.to_string(),
+            engine(lb),
+            lb.live.map_or_else(|| "-".to_owned(), |live| format!("revision {}", live.position.revision)),
+            sync.to_owned(),
+            lb.last_seen.map_or_else(|| "never".to_owned(), |at| screen.ago(at)),
+            lb.reloads.to_string(),
+            lb.old_generations.to_string(),
+        ];
+        table.row(cells, Some((3, paint)));
+    }
+    table.show(screen)
+}
+
+fn engine(lb: &LoadBalancerStatus) -> String {
+    let name = lb.engine.as_deref().unwrap_or("-");
+    match &lb.health {
+        Some(EngineHealth::Down { .. }) => format!("{name} (down)"),
+        Some(EngineHealth::Idle) => format!("{name} (idle)"),
+        Some(EngineHealth::Up) | None => name.to_owned(),
+    }
+}
+
+fn nodes(status: &ClusterStatus, screen: &Screen) -> String {
+    if status.nodes.is_empty() {
+        return screen.style.faint("no nodes: none is observed, and none is a member\n");
+    }
+    let count = |phase| status.nodes.iter().filter(|node| node.state == phase).count();
+    let counts = [Phase::Active, Phase::Draining, Phase::Out].map(|phase| format!("{} {}", count(phase), phase.as_str()));
+    let mut table = Table::new(&["NODE", "STATE", "ADDRESS", "RULE", "FOR", "WHY"]);
+    for node in &status.nodes {
+        let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
+        let cells = vec![
+            node.name.to_string(),
+            node.state.as_str().to_owned(),
+            if addresses.is_empty() { "-".to_owned() } else { addresses.join(",") },
+            node.rule.to_string(),
+            screen.age(node.since),
+            why(node, screen),
+        ];
+        table.row(cells, Some((1, phase_paint(node.state))));
+    }
+    format!("{}\nnodes: {}\n", table.show(screen).trim_end(), counts.join(", "))
+}
+
+/// The colour of a phase.
+pub fn phase_paint(phase: Phase) -> Paint {
+    match phase {
+        Phase::Active => Style::good,
+        Phase::Draining => Style::busy,
+        Phase::Out => Style::faint,
+    }
+}
+
+fn why(node: &NodeStatus, screen: &Screen) -> String {
+    let mut parts = Vec::new();
+    if let Some(guard) = node.held_by {
+        parts.push(format!("HELD by guard {guard}"));
+    }
+    if let Some(deadline) = node.deadline {
+        parts.push(format!("removed {}", screen.until(deadline)));
+    }
+    parts.push(node.reason.clone());
+    parts.join("; ")
+}

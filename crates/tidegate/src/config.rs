@@ -1,0 +1,166 @@
+//! The configuration file: text -> tree -> sections as written -> a configuration that can be run.
+//!
+//! Every stage collects all problems, each with line, column, path and cure; the last one has no
+//! `Option` where a value is needed.
+
+pub mod choice;
+pub mod defaults;
+pub mod files;
+pub mod listeners;
+pub mod load;
+pub mod problem;
+pub mod raw;
+pub mod read;
+pub mod schema;
+pub mod suggest;
+pub mod text;
+pub mod tree;
+pub mod validate;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use tidegate_core::desired::Listener;
+use tidegate_core::ids::{ClusterName, LoadBalancerName};
+use tidegate_core::policy::NodePolicy;
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Controller, store and agent in one process.
+    Run,
+    /// Watches the cluster and drives agents on other machines.
+    Controller,
+    /// Drives the engine of its machine.
+    Agent,
+}
+
+impl Role {
+    /// The command of this role.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Controller => "controller",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// What `tidegate run` needs.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// The controller's part; it has no load balancers of its own.
+    pub controller: ControllerConfig,
+    /// The agent's part.
+    pub agent: AgentConfig,
+}
+
+/// What a controller needs.
+#[derive(Clone, Debug)]
+pub struct ControllerConfig {
+    /// The cluster's name.
+    pub cluster: ClusterName,
+    /// How to reach its API server; absent: wherever the environment says.
+    pub kubeconfig: Option<PathBuf>,
+    /// Which nodes receive traffic.
+    pub policy: NodePolicy,
+    /// Between two complete LISTs.
+    pub resync: Duration,
+    /// Where decisions are recorded.
+    pub store: StoreConfig,
+    /// What is served.
+    pub listeners: Vec<Listener>,
+    /// Who serves it.
+    pub load_balancers: Vec<LoadBalancerConfig>,
+    /// Where status and metrics are.
+    pub api: SocketAddr,
+}
+
+/// Where decisions are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// In this file.
+    Sqlite(PathBuf),
+}
+
+/// A load balancer machine.
+#[derive(Clone, Debug)]
+pub struct LoadBalancerConfig {
+    /// Its name.
+    pub name: LoadBalancerName,
+    /// Where its agent listens.
+    pub url: reqwest::Url,
+    /// Signs what is sent.
+    pub secret_file: PathBuf,
+    /// What its certificate must come from; absent: the CAs of the operating system.
+    pub ca_file: Option<PathBuf>,
+    /// What we show it: certificate and key.
+    pub client_identity: Option<(PathBuf, PathBuf)>,
+    /// For one push.
+    pub timeout: Duration,
+}
+
+/// What an agent needs.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// The only cluster whose states it takes; absent: that of the first one.
+    pub cluster: Option<ClusterName>,
+    /// Where it keeps the last state that worked.
+    pub state_dir: PathBuf,
+    /// What carries the traffic.
+    pub engine: EngineConfig,
+    /// Where it receives states.
+    pub webhook: WebhookConfig,
+}
+
+/// What carries the traffic.
+#[derive(Clone, Debug)]
+pub enum EngineConfig {
+    /// nginx with its stream module.
+    Nginx(NginxConfig),
+}
+
+/// nginx.
+#[derive(Clone, Debug)]
+pub struct NginxConfig {
+    /// The file that we write.
+    pub config_file: PathBuf,
+    /// The operator's own template; absent: the built-in one.
+    pub template: Option<PathBuf>,
+    /// Between two reloads.
+    pub min_reload_interval: Duration,
+    /// The program.
+    pub binary: PathBuf,
+    /// Worker processes; absent: one for each CPU.
+    pub workers: Option<NonZeroU16>,
+    /// When old workers are ended; absent: never.
+    pub worker_shutdown_timeout: Option<Duration>,
+}
+
+/// Where an agent receives states.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Any of them may have signed.
+    pub secret_files: Vec<PathBuf>,
+    /// Certificates; absent: plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// Larger requests are refused.
+    pub max_body_bytes: u64,
+}
+
+/// Certificates of an agent.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// Certificate chain.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// What a controller's certificate must come from; absent: controllers need none.
+    pub client_ca_file: Option<PathBuf>,
+}

@@ -1,0 +1,79 @@
+//! Values that are one of a few words.
+
+use schemars::{Schema, json_schema};
+use tidegate_core::desired::{Balance, Protocol, ProxyProtocol};
+use tidegate_core::node::AddressType;
+use tidegate_core::policy::{IpFamily, NotReady};
+
+use super::suggest::nearest;
+use super::text::{Written, Wrong};
+use super::tree::Scalar;
+
+/// The words of a choice, what each means, and those of later versions with what to do until then.
+trait Choice: Copy + 'static {
+    const WORDS: &'static [(&'static str, Self)];
+    const LATER: &'static [(&'static str, &'static str)] = &[];
+}
+
+impl Choice for Protocol {
+    const WORDS: &'static [(&'static str, Self)] = &[("tcp", Self::Tcp), ("udp", Self::Udp)];
+}
+
+impl Choice for Balance {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("roundRobin", Self::RoundRobin), ("leastConnections", Self::LeastConnections), ("source", Self::Source)];
+}
+
+impl Choice for ProxyProtocol {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("v1", Self::V1), ("v2", Self::V2)];
+}
+
+impl Choice for AddressType {
+    const WORDS: &'static [(&'static str, Self)] = &[("InternalIP", Self::InternalIp), ("ExternalIP", Self::ExternalIp)];
+}
+
+impl Choice for IpFamily {
+    const WORDS: &'static [(&'static str, Self)] = &[("ipv4", Self::Ipv4), ("ipv6", Self::Ipv6)];
+}
+
+impl Choice for NotReady {
+    const WORDS: &'static [(&'static str, Self)] = &[("drain", Self::Drain), ("remove", Self::Remove)];
+    const LATER: &'static [(&'static str, &'static str)] =
+        &[("probe", "write drain: no new connections, those it has live until the drain timeout")];
+}
+
+fn parse_choice<T: Choice>(scalar: &Scalar) -> Result<T, Wrong> {
+    let word = scalar.text.as_str();
+    if let Some((_, value)) = T::WORDS.iter().find(|(known, _)| *known == word) {
+        return Ok(*value);
+    }
+    if let Some((_, cure)) = T::LATER.iter().find(|(later, _)| *later == word) {
+        return Err(Wrong::new(format!("{word:?} is not in this version of tidegate"), *cure));
+    }
+    let words: Vec<&str> = T::WORDS.iter().map(|(known, _)| *known).collect();
+    let cure = match nearest(word, words.iter().copied()) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => format!("write one of {}", words.join(", ")),
+    };
+    Err(Wrong::new(format!("{word:?} is none of {}", words.join(", ")), cure))
+}
+
+fn choice_schema<T: Choice>() -> Schema {
+    let words: Vec<&str> = T::WORDS.iter().map(|(known, _)| *known).collect();
+    json_schema!({ "type": "string", "enum": words })
+}
+
+macro_rules! written {
+    ($($choice:ty),*) => {
+        $(impl Written for $choice {
+            fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
+                parse_choice(scalar)
+            }
+
+            fn schema() -> Schema {
+                choice_schema::<Self>()
+            }
+        })*
+    };
+}
+written!(Protocol, Balance, ProxyProtocol, AddressType, IpFamily, NotReady);

@@ -1,0 +1,37 @@
+//! Every default of the file that is not one of `NodePolicy` (those are in core, with their reasons).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How often a full LIST repairs the view: the service controller of Kubernetes takes 30 to 100 s.
+pub const RESYNC: Duration = Duration::from_secs(60);
+
+/// Status and metrics are for this machine unless somebody opens them.
+pub const API_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8685);
+
+/// The controller connects from another machine; every request is signed.
+pub const AGENT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8686);
+
+/// Where the file hierarchy standard puts state that survives a restart.
+pub const STATE_DIR: &str = "/var/lib/tidegate";
+
+/// Beside the state of the agent.
+pub const SQLITE_PATH: &str = "/var/lib/tidegate/tidegate.db";
+
+/// Not /etc/nginx/nginx.conf: that one belongs to the distribution's own nginx.
+pub const NGINX_CONFIG: &str = "/etc/tidegate/nginx.conf";
+
+/// Where Debian, Ubuntu, RHEL and SUSE install it; `/usr/sbin` is not in everybody's PATH.
+pub const NGINX_BINARY: &str = "/usr/sbin/nginx";
+
+/// Each reload leaves a generation of workers behind until its connections end.
+pub const MIN_RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sixteen times the state of a cluster of 5,000 nodes.
+pub const MAX_BODY_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A reload that must be rolled back takes a little over 10 s at worst.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Revisions that `tidegate history` shows.
+pub const HISTORY: usize = 50;

@@ -1,0 +1,296 @@
+//! The file as it is written: every section and key, declared once for reader, schema and reference.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tidegate_core::desired::{Balance, Protocol, ProxyProtocol};
+use tidegate_core::ids::{ClusterName, ListenerName, LoadBalancerName};
+use tidegate_core::node::AddressType;
+use tidegate_core::policy::{IpFamily, NodePolicy, NotReady};
+use tidegate_core::selector::Selector;
+
+use super::defaults;
+use super::read::{At, section};
+use super::text::{AgentUrl, TaintKey, Text, written};
+
+section! {
+    /// The configuration of Tidegate. One file serves all three roles; each reads the sections it needs.
+    #[schemars(title = "Tidegate configuration")]
+    pub struct RawConfig;
+    required {}
+    optional {
+        /// Which Kubernetes cluster this is about. Needed by `run` and `controller`.
+        cluster: RawCluster,
+        /// Which nodes receive traffic, and how they join and leave.
+        nodes: RawNodes,
+        /// How often a complete LIST of the nodes repairs whatever the watch may have missed; from 1s to 1h.
+        /// A view older than 1.5 times this is frozen: nothing is taken out because of it.
+        #[schemars(extend("default" = written(defaults::RESYNC)))]
+        resync: Text<Duration>,
+        /// Where the controller records what it decided: exactly one backend. Needed by `run` and `controller`.
+        store: RawStore,
+        /// What the load balancers serve: each listener forwards to one port on every active node.
+        /// Needed by `run` and `controller`.
+        listeners: Vec<At<RawListener>>,
+        /// The load balancer machines that the controller drives. Needed by `controller`;
+        /// `run` drives the agent in its own process and omits this.
+        load_balancers: Vec<At<RawLoadBalancer>>,
+        /// The agent on a load balancer machine. Needed by `agent` and `run`.
+        agent: RawAgent,
+        /// The controller's HTTP API: status, history, metrics. Read-only.
+        api: RawApi,
+    }
+    later {
+        "leaderElection" => "remove it, and run one controller for each cluster",
+    }
+}
+
+section! {
+    /// The Kubernetes cluster.
+    pub struct RawCluster;
+    required {
+        /// Its name: agents refuse the state of another cluster.
+        #[schemars(extend("examples" = ["prod"]))]
+        name: Text<ClusterName> = "name: prod",
+    }
+    optional {
+        /// How to reach its API server. When omitted: the service account of the pod, else `$KUBECONFIG`,
+        /// else `~/.kube/config`.
+        #[schemars(extend("examples" = ["/etc/tidegate/kubeconfig"]))]
+        kubeconfig: Text<PathBuf>,
+    }
+    later {}
+}
+
+section! {
+    /// Which nodes receive traffic.
+    pub struct RawNodes;
+    required {}
+    optional {
+        /// Label selector, as for `kubectl get nodes -l`. When omitted: every node without a control-plane role label.
+        #[schemars(extend("examples" = ["node-role.kubernetes.io/worker"]))]
+        selector: Text<Selector>,
+        /// Which of a node's addresses to use.
+        #[schemars(extend("default" = "InternalIP"))]
+        address_type: Text<AddressType>,
+        /// One address of each family, in this order.
+        #[schemars(extend("default" = ["ipv4"]))]
+        ip_families: Vec<At<Text<IpFamily>>>,
+        /// What becomes of a node that is no longer Ready: `drain` (no new connections, those it has live until
+        /// the drain timeout; cancelled when it returns) or `remove` (at once).
+        #[schemars(extend("default" = "drain"))]
+        not_ready: Text<NotReady>,
+        /// How long a node must be Ready before it is added.
+        #[schemars(extend("default" = written(NodePolicy::default().join_delay)))]
+        join_delay: Text<Duration>,
+        /// How long a node that leaves keeps the connections it has.
+        #[schemars(extend("default" = written(NodePolicy::default().drain_timeout)))]
+        drain_timeout: Text<Duration>,
+        /// Whether `kubectl cordon` takes a node out of the load balancers.
+        #[schemars(extend("default" = false))]
+        drain_on_cordon: Text<bool>,
+        /// Whether the label node.kubernetes.io/exclude-from-external-load-balancers is ignored: for clusters
+        /// whose only node carries it.
+        #[schemars(extend("default" = false))]
+        ignore_exclude_label: Text<bool>,
+        /// Keys of taints that take a node out, besides the cluster autoscaler's.
+        #[schemars(extend("default" = [], "examples" = [["example.com/maintenance"]]))]
+        drain_taints: Vec<At<Text<TaintKey>>>,
+    }
+    later {
+        "finalizer" => "remove it; a deleted node is drained without a finalizer",
+    }
+}
+
+section! {
+    /// Exactly one backend.
+    pub struct RawStore;
+    required {}
+    optional {
+        /// An SQLite file on this machine.
+        sqlite: RawSqlite,
+    }
+    later {
+        "mongodb" => "write `sqlite: { path: /var/lib/tidegate/tidegate.db }`",
+    }
+}
+
+section! {
+    /// An SQLite file.
+    pub struct RawSqlite;
+    required {}
+    optional {
+        /// The file; on a local disk, not on NFS.
+        #[schemars(extend("default" = defaults::SQLITE_PATH))]
+        path: Text<PathBuf>,
+    }
+    later {}
+}
+
+section! {
+    /// One address that a load balancer serves.
+    pub struct RawListener;
+    required {
+        /// Unique name.
+        #[schemars(extend("examples" = ["http"]))]
+        name: Text<ListenerName> = "name: http",
+        /// Address and port on the load balancer machine.
+        #[schemars(extend("examples" = ["0.0.0.0:80", "[::]:80"]))]
+        bind: Text<SocketAddr> = "bind: \"0.0.0.0:80\"",
+        /// The port on every active node: where the ingress controller listens with hostNetwork, or a NodePort.
+        #[schemars(extend("examples" = [80]))]
+        target_port: Text<NonZeroU16> = "targetPort: 80",
+    }
+    optional {
+        /// Layer 4 protocol.
+        #[schemars(extend("default" = "tcp"))]
+        protocol: Text<Protocol>,
+        /// How new connections are spread: one node after the other, the node with the fewest connections, or
+        /// always the same node for one client address.
+        #[schemars(extend("default" = "roundRobin"))]
+        balance: Text<Balance>,
+        /// Tells the nodes the client's address with the PROXY protocol; the ingress must expect it. nginx sends v1.
+        #[schemars(extend("default" = "none"))]
+        proxy_protocol: Text<ProxyProtocol>,
+        /// Clients outside these networks are refused. Empty: everyone may connect.
+        #[schemars(extend("default" = [], "examples" = [["10.0.0.0/8", "2001:db8::/32"]]))]
+        source_ranges: Vec<At<Text<IpNet>>>,
+        /// Whether this listener may be left without any node; otherwise the last active node stays, whatever happens.
+        #[schemars(extend("default" = false))]
+        allow_empty: Text<bool>,
+    }
+    later {
+        "probe" => "remove it; nodes are judged by what Kubernetes reports",
+        "follow" => "remove it, or select the nodes that run the ingress with nodes.selector",
+    }
+}
+
+section! {
+    /// One load balancer machine.
+    pub struct RawLoadBalancer;
+    required {
+        /// Unique name.
+        #[schemars(extend("examples" = ["lb-1"]))]
+        name: Text<LoadBalancerName> = "name: lb-1",
+        /// Where its agent listens.
+        #[schemars(extend("examples" = ["https://10.0.0.5:8686"]))]
+        url: Text<AgentUrl> = "url: https://10.0.0.5:8686",
+        /// File with the secret that signs what is sent to it, as in the agent's `secretFiles`.
+        #[schemars(extend("examples" = ["/etc/tidegate/webhook.secret"]))]
+        secret_file: Text<PathBuf> = "secretFile: /etc/tidegate/webhook.secret",
+    }
+    optional {
+        /// File with the CA certificates (PEM) that the agent's certificate must come from. When omitted: the CAs
+        /// of the operating system.
+        ca_file: Text<PathBuf>,
+        /// File with the certificate (PEM) that this controller shows to an agent with `tls.clientCaFile`.
+        client_cert_file: Text<PathBuf>,
+        /// File with the private key (PEM) of `clientCertFile`.
+        client_key_file: Text<PathBuf>,
+        /// How long an agent may take to answer a push; covers a reload and its roll back.
+        #[schemars(extend("default" = written(defaults::PUSH_TIMEOUT)))]
+        timeout: Text<Duration>,
+    }
+    later {}
+}
+
+section! {
+    /// The agent on a load balancer machine.
+    pub struct RawAgent;
+    required {
+        /// Exactly one engine.
+        engine: RawEngine = "engine: { nginx: {} }",
+    }
+    optional {
+        /// Where the agent receives desired states; `run` does not listen.
+        #[schemars(extend("default" = defaults::AGENT_LISTEN.to_string()))]
+        listen: Text<SocketAddr>,
+        /// Files with the secrets that a request may be signed with; several while one replaces another.
+        /// Each holds one line, `whsec_<base64 of 24 to 64 bytes>`. Needed by `agent`.
+        #[schemars(extend("examples" = [["/etc/tidegate/webhook.secret"]]))]
+        secret_files: Vec<At<Text<PathBuf>>>,
+        /// Serves HTTPS. When omitted: plain HTTP (every request is signed all the same).
+        tls: RawTls,
+        /// Where the agent keeps the last state that worked.
+        #[schemars(extend("default" = defaults::STATE_DIR))]
+        state_dir: Text<PathBuf>,
+        /// Larger requests are refused.
+        #[schemars(extend("default" = defaults::MAX_BODY_BYTES))]
+        max_body_bytes: Text<u64>,
+    }
+    later {}
+}
+
+section! {
+    /// Certificates of the agent.
+    pub struct RawTls;
+    required {
+        /// File with the agent's certificate chain (PEM).
+        cert_file: Text<PathBuf> = "certFile: /etc/tidegate/tls.crt",
+        /// File with its private key (PEM).
+        key_file: Text<PathBuf> = "keyFile: /etc/tidegate/tls.key",
+    }
+    optional {
+        /// File with CA certificates (PEM): only controllers with a certificate from one of them may connect.
+        client_ca_file: Text<PathBuf>,
+    }
+    later {}
+}
+
+section! {
+    /// What carries the traffic: exactly one.
+    pub struct RawEngine;
+    required {}
+    optional {
+        /// nginx with its stream module.
+        nginx: RawNginx,
+    }
+    later {
+        "haproxy" => "use nginx",
+        "envoy" => "use nginx",
+        "nftables" => "use nginx",
+        "custom" => "use nginx, with a template of your own (nginx.template)",
+    }
+}
+
+section! {
+    /// nginx with its stream module.
+    pub struct RawNginx;
+    required {}
+    optional {
+        /// The file that Tidegate writes; nothing else may write it.
+        #[schemars(extend("default" = defaults::NGINX_CONFIG))]
+        config_file: Text<PathBuf>,
+        /// A template of your own (minijinja) instead of the built-in one.
+        template: Text<PathBuf>,
+        /// At least this long between two reloads.
+        #[schemars(extend("default" = written(defaults::MIN_RELOAD_INTERVAL)))]
+        min_reload_interval: Text<Duration>,
+        /// The program.
+        #[schemars(extend("default" = defaults::NGINX_BINARY))]
+        binary: Text<PathBuf>,
+        /// Number of worker processes. When omitted: one for each CPU.
+        workers: Text<NonZeroU16>,
+        /// After this long, a worker of an earlier generation is ended even if it still has connections.
+        /// When omitted: never.
+        worker_shutdown_timeout: Text<Duration>,
+    }
+    later {}
+}
+
+section! {
+    /// The controller's HTTP API.
+    pub struct RawApi;
+    required {}
+    optional {
+        /// Address and port; anyone who reaches it can read the names and addresses of the nodes.
+        #[schemars(extend("default" = defaults::API_LISTEN.to_string()))]
+        listen: Text<SocketAddr>,
+    }
+    later {
+        "tokenFile" => "remove it; the API of this version only reads",
+    }
+}

@@ -1,0 +1,126 @@
+//! The cluster, reached as soon as its credentials can be read.
+//!
+//! A controller must come up and keep serving what it recorded even when the kubeconfig is not there
+//! yet or is being replaced: so the client is made when it is first needed, and tried again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tidegate_controller::{ApiFailure, KubeNodeSource, NodeSource, Observation, SourceError};
+use tidegate_core::backoff::Backoff;
+use tidegate_core::ids::NodeName;
+use tidegate_core::node::Node;
+use tidegate_core::policy::NodePolicy;
+use tokio::sync::{OnceCell, mpsc};
+
+/// A connection that is not there after this long will not come.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Observations that may wait while they are handed on.
+const WAITING: usize = 64;
+/// Files are put in place by people and tools: look again soon, then less often.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), limit: Duration::from_secs(10) };
+
+/// The nodes of a cluster whose credentials may come later.
+#[derive(Clone)]
+pub struct LateNodeSource {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kubeconfig: Option<PathBuf>,
+    policy: NodePolicy,
+    source: OnceCell<KubeNodeSource>,
+}
+
+impl LateNodeSource {
+    /// Credentials from this file, or from where the environment says.
+    pub fn new(kubeconfig: Option<PathBuf>, policy: NodePolicy) -> Self {
+        Self { shared: Arc::new(Shared { kubeconfig, policy, source: OnceCell::new() }) }
+    }
+
+    async fn source(&self) -> Result<&KubeNodeSource, ApiFailure> {
+        let Shared { kubeconfig, policy, source } = &*self.shared;
+        source
+            .get_or_try_init(async || {
+                let client = connect(kubeconfig.as_deref()).await?;
+                Ok(KubeNodeSource::new(client, policy.label_keys()))
+            })
+            .await
+            .map_err(|error: anyhow::Error| ApiFailure::Unreachable { detail: format!("{error:#}") })
+    }
+}
+
+#[async_trait]
+impl NodeSource for LateNodeSource {
+    async fn list(&self) -> Result<Vec<Node>, SourceError> {
+        self.source().await.map_err(|cause| SourceError::List { cause })?.list().await
+    }
+
+    async fn get(&self, name: &NodeName) -> Result<Option<Node>, SourceError> {
+        self.source().await.map_err(|cause| SourceError::Get { node: name.clone(), cause })?.get(name).await
+    }
+
+    fn watch(&self) -> mpsc::Receiver<Observation> {
+        if let Some(source) = self.shared.source.get() {
+            return source.watch();
+        }
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let this = self.clone();
+        tokio::spawn(async move { this.hand_on(sender).await });
+        receiver
+    }
+}
+
+impl LateNodeSource {
+    /// Watches as soon as it can, until nobody listens any more.
+    async fn hand_on(&self, sender: mpsc::Sender<Observation>) {
+        let mut failures = 0_u32;
+        let source = loop {
+            match self.source().await {
+                Ok(source) => break source,
+                Err(error) if failures == 0 => tracing::warn!("{error} (tried again until it works)"),
+                Err(_) => {}
+            }
+            failures = failures.saturating_add(1);
+            tokio::select! {
+                () = tokio::time::sleep(BACKOFF.delay(failures)) => {}
+                () = sender.closed() => return,
+            }
+        };
+        if failures > 0 {
+            tracing::info!("the credentials of the cluster can be read now");
+        }
+        let mut observations = source.watch();
+        while let Some(observation) = observations.recv().await {
+            if sender.send(observation).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A client from the file; else from the pod's service account; else from `$KUBECONFIG` or `~/.kube/config`.
+async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+    use anyhow::Context as _;
+    let options = KubeConfigOptions::default();
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(file, &options)
+                .await
+                .with_context(|| format!("kubeconfig {}", path.display()))?
+        }
+        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+            kube::Config::incluster().context("the service account of this pod")?
+        }
+        None => {
+            let file = Kubeconfig::read().context("no cluster.kubeconfig, no pod, and $KUBECONFIG or ~/.kube/config")?;
+            kube::Config::from_custom_kubeconfig(file, &options).await.context("$KUBECONFIG or ~/.kube/config")?
+        }
+    };
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    kube::Client::try_from(config).context("the client of the Kubernetes API")
+}
