@@ -73,7 +73,9 @@ impl CommandError {
     /// What a person can do.
     pub const fn cure(&self) -> &'static str {
         match self {
-            Self::Start { .. } => "install the engine (apt-get install nginx libnginx-mod-stream), or set its path in agent.engine",
+            Self::Start { .. } => {
+                "install the engine (apt-get install nginx libnginx-mod-stream), or set its path in agent.engine"
+            }
             Self::TimedOut { .. } => "look at the load of the machine; run the command by hand",
         }
     }

@@ -15,10 +15,11 @@ mod render;
 pub mod settings;
 mod snapshot;
 mod template;
+pub mod webhook;
 
 pub use agent::{Agent, AgentHandle, StartError};
 pub use hook::StepHook;
 pub use render::{render_for, render_to_string};
 pub use settings::{AgentSettings, EngineSettings, NginxSettings};
 pub use template::view;
-// pub use webhook::{TlsSettings, WebhookError, WebhookServer, WebhookSettings, serve_webhook};
+pub use webhook::{TlsSettings, WebhookError, WebhookServer, WebhookSettings, serve_webhook};

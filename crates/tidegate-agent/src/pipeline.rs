@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tidegate_core::protocol::{Failure, Outcome};
 use tidegate_core::step::Step;
 
-pub use stages::{Rendered, Reloaded, Swapped, Validated, Verified};
+pub use stages::{Reloaded, Rendered, Swapped, Validated, Verified};
 pub use timings::Timings;
 pub use undo::{Interrupted, Undo};
 

@@ -103,16 +103,13 @@ impl Snapshots {
 
     /// Makes a state, which was just verified, the last-known-good one, durably.
     pub fn promote(&self, state: &DesiredState) -> Result<(), SnapshotError> {
-        let path = self.good_path();
-        let promoted = self.note_candidate(state).and_then(|()| {
-            let candidate = self.candidate_path();
-            let done = std::fs::File::open(&candidate)
-                .and_then(|f| f.sync_all())
-                .and_then(|()| std::fs::rename(&candidate, &path))
-                .and_then(|()| std::fs::File::open(&self.dir)?.sync_all());
-            done.map_err(|source| SnapshotError::Write { path, source })
-        });
-        promoted
+        self.note_candidate(state)?;
+        let (candidate, path) = (self.candidate_path(), self.good_path());
+        let done = std::fs::File::open(&candidate)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| std::fs::rename(&candidate, &path))
+            .and_then(|()| std::fs::File::open(&self.dir)?.sync_all());
+        done.map_err(|source| SnapshotError::Write { path, source })
     }
 
     fn good_path(&self) -> PathBuf {

@@ -30,11 +30,7 @@ pub struct Booted {
 
 /// Reads the snapshot and brings it live. A candidate whose text is already at the live path comes first: the agent
 /// was killed between its swap and its snapshot, and the older state would be a step back.
-pub async fn boot(
-    mut worker: Worker,
-    cluster: Option<ClusterName>,
-    metrics: &Metrics,
-) -> Result<Booted, Refusal> {
+pub async fn boot(mut worker: Worker, cluster: Option<ClusterName>, metrics: &Metrics) -> Result<Booted, Refusal> {
     worker.pipeline.file.sweep();
     let mut admission = Admission::new(cluster);
     let mut trouble = None;
@@ -60,7 +56,10 @@ pub async fn boot(
     Ok(Booted { worker, admission, failed, trouble })
 }
 
-fn usable(read: Result<Option<DesiredState>, SnapshotError>, trouble: &mut Option<Failure>) -> Option<Arc<DesiredState>> {
+fn usable(
+    read: Result<Option<DesiredState>, SnapshotError>,
+    trouble: &mut Option<Failure>,
+) -> Option<Arc<DesiredState>> {
     match read {
         Ok(state) => state.map(Arc::new),
         Err(error) => {

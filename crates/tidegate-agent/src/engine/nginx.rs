@@ -123,9 +123,7 @@ impl Engine for Nginx {
     fn pulse(&self) -> Pulse {
         match self.master() {
             Some(master) => Pulse::Running { old_generations: master.old_generations() },
-            None => Pulse::Down {
-                reason: format!("no nginx master of {} runs", self.config_file.display()),
-            },
+            None => Pulse::Down { reason: format!("no nginx master of {} runs", self.config_file.display()) },
         }
     }
 }

@@ -87,9 +87,15 @@ impl FileError {
             return "start tidegate with --take-over: it keeps a copy beside the file and replaces it".to_owned();
         };
         match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free space on that filesystem (df -h); tidegate tries again by itself",
-            ErrorKind::ReadOnlyFilesystem => "mount that filesystem writable (mount -o remount,rw); tidegate tries again by itself",
-            ErrorKind::PermissionDenied => "give tidegate's user write access to the file and its directory, then push again",
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "free space on that filesystem (df -h); tidegate tries again by itself"
+            }
+            ErrorKind::ReadOnlyFilesystem => {
+                "mount that filesystem writable (mount -o remount,rw); tidegate tries again by itself"
+            }
+            ErrorKind::PermissionDenied => {
+                "give tidegate's user write access to the file and its directory, then push again"
+            }
             ErrorKind::NotFound => "create the directory of agent.engine.nginx.configFile",
             _ => "check the filesystem and the kernel log (dmesg)",
         }

@@ -2,7 +2,8 @@
 
 use tidegate_core::hash::ContentHash;
 
-const NOTICE: &str = "# Written by tidegate. Do not edit: an edited file is refused until tidegate is started with --take-over.";
+const NOTICE: &str =
+    "# Written by tidegate. Do not edit: an edited file is refused until tidegate is started with --take-over.";
 const SEAL: &str = "# tidegate-sha256: ";
 const GENERATION: &str = "# tidegate-generation: ";
 

@@ -38,8 +38,7 @@ impl Candidate {
 
     fn write_text(&self) -> io::Result<()> {
         remove_if_there(&self.path)?;
-        let mut out =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.path)?;
+        let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.path)?;
         if let Ok(live) = std::fs::metadata(self.file.path()) {
             out.set_permissions(std::fs::Permissions::from_mode(live.permissions().mode() & 0o7777))?;
         }
@@ -62,8 +61,7 @@ impl Candidate {
         hook("swap:synced");
         let previous = self.keep(&found)?;
         let live = self.file.path();
-        std::fs::rename(&self.path, live)
-            .map_err(|source| FileError::Replace { path: live.to_owned(), source })?;
+        std::fs::rename(&self.path, live).map_err(|source| FileError::Replace { path: live.to_owned(), source })?;
         hook("swap:renamed");
         if let Err(error) = sync(directory(live)) {
             previous.restore()?;

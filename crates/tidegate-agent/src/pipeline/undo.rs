@@ -3,7 +3,7 @@
 use tidegate_core::protocol::Failure;
 
 use super::{Pipeline, blocking};
-use crate::file::Previous;
+use crate::file::{FileError, Previous};
 
 /// Where an apply stopped.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Undo {
         let previous = self.0;
         let generation = previous.generation();
         let restored = blocking(move || previous.restore()).await;
-        restored.map_err(|e| e.into_failure())?;
+        restored.map_err(FileError::into_failure)?;
         (on.hook)("rollback:restored");
         let Some(generation) = generation else { return on.engine.stop().await };
         if on.engine.serving().await == Some(generation) {

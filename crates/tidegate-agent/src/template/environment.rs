@@ -116,13 +116,8 @@ mod tests {
     }
 
     fn render(source: &str) -> Result<String, TemplateError> {
-        let context = Context {
-            hash: ContentHash::of_bytes(b"").into(),
-            number: 443,
-            text: "a; b",
-            yes: true,
-            list: vec![1, 2],
-        };
+        let context =
+            Context { hash: ContentHash::of_bytes(b"").into(), number: 443, text: "a; b", yes: true, list: vec![1, 2] };
         let partials = [("known.conf", "k {{ number }};")];
         Template::parse(&partials, ("main.conf", source))?.render(&context, 1)
     }
@@ -137,9 +132,22 @@ mod tests {
     #[test]
     fn anything_else_is_an_error_that_names_its_place() {
         let refused = [
-            "{{ text }}", "# {{ text }}", "{{ 'literal' }}", "{{ hash|upper }}", "{{ hash ~ ';' }}", "{{ yes }}",
-            "{{ list }}", "{{ none }}", "{{ 1.5 }}", "{{ hash|string }}", "{{ 'x'|safe }}", "{{ text|safe }}",
-            "{% set x %}a;b{% endset %}{{ x }}", "{{ list|join(';') }}", "{{ missing }}", "{{ missing.deep }}",
+            "{{ text }}",
+            "# {{ text }}",
+            "{{ 'literal' }}",
+            "{{ hash|upper }}",
+            "{{ hash ~ ';' }}",
+            "{{ yes }}",
+            "{{ list }}",
+            "{{ none }}",
+            "{{ 1.5 }}",
+            "{{ hash|string }}",
+            "{{ 'x'|safe }}",
+            "{{ text|safe }}",
+            "{% set x %}a;b{% endset %}{{ x }}",
+            "{{ list|join(';') }}",
+            "{{ missing }}",
+            "{{ missing.deep }}",
         ];
         for source in refused {
             let error = render(&format!("\n\n{source}")).expect_err(source).to_string();

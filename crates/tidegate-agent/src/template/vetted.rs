@@ -118,7 +118,10 @@ mod tests {
         for path in ["/a b", "/a;b", "/a\nb", "/a{b", "/a$b", "/a#b", "/a\"b", "/a'b", "/a\\b", "relative", "/ü"] {
             assert!(Vetted::path(Path::new(path)).is_err(), "{path:?} must be refused");
         }
-        assert_eq!(Vetted::path(Path::new("/var/lib/tidegate-1/x.sock")).unwrap().as_str(), "/var/lib/tidegate-1/x.sock");
+        assert_eq!(
+            Vetted::path(Path::new("/var/lib/tidegate-1/x.sock")).unwrap().as_str(),
+            "/var/lib/tidegate-1/x.sock"
+        );
     }
 
     #[test]

@@ -75,14 +75,11 @@ impl Mailbox {
         }
         let before = self.retry.take().filter(|r| r.state.hash == state.hash);
         let failures = before.as_ref().map_or(0, |r| r.failures);
-        self.retry = Some(match before.and_then(|r| r.at) {
-            // Somebody pushed again before the time came: the answer came from memory and was no attempt.
-            Some(at) => Retry { state: state.clone(), failures, at: Some(at) },
-            None => {
-                let failures = failures.saturating_add(1);
-                Retry { state: state.clone(), failures, at: Some(Instant::now() + RETRY.delay(failures)) }
-            }
-        });
+        // Somebody pushed again before the time came: the answer came from memory and was no attempt.
+        let waiting = before.and_then(|r| r.at);
+        let failures = if waiting.is_some() { failures } else { failures.saturating_add(1) };
+        let at = waiting.unwrap_or_else(|| Instant::now() + RETRY.delay(failures));
+        self.retry = Some(Retry { state: state.clone(), failures, at: Some(at) });
     }
 
     /// Turns a retry whose time has come into a pending job, unless a newer state is pending anyway.

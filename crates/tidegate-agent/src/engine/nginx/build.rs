@@ -40,7 +40,9 @@ pub enum BuildError {
         output: String,
     },
     /// It has no stream module.
-    #[error("this nginx {version} was built without the stream module; cure: apt-get install libnginx-mod-stream, or use a build with --with-stream")]
+    #[error(
+        "this nginx {version} was built without the stream module; cure: apt-get install libnginx-mod-stream, or use a build with --with-stream"
+    )]
     NoStream {
         /// Its version.
         version: String,

@@ -41,7 +41,7 @@ impl ErrorLog {
         self.line_start = lines.split_off(lines.rfind('\n').map_or(0, |at| at + 1));
         let emergency = format!("[emerg] {master}#");
         for line in lines.lines().filter(|l| l.contains(&emergency)) {
-            let reason = line.split_once("]").map_or(line, |(_, rest)| rest).trim();
+            let reason = line.split_once(']').map_or(line, |(_, rest)| rest).trim();
             let reason = reason.split_once(": ").map_or(reason, |(_, rest)| rest);
             // nginx tries a taken port five times, 500 ms apart, before it gives up.
             if reason.starts_with("bind() to") && reason.contains("(98:") {
@@ -79,7 +79,8 @@ mod tests {
 
     use super::*;
 
-    const BIND: &str = "2026/11/24 11:00:00 [emerg] 77#77: bind() to 127.0.0.1:80 failed (98: Address already in use)\n";
+    const BIND: &str =
+        "2026/11/24 11:00:00 [emerg] 77#77: bind() to 127.0.0.1:80 failed (98: Address already in use)\n";
 
     fn log(before: &str) -> (tempfile::NamedTempFile, ErrorLog) {
         let mut file = tempfile::NamedTempFile::new().unwrap();

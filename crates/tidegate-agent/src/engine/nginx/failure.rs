@@ -8,8 +8,14 @@ use crate::command::CommandError;
 
 /// Signs of trouble that is not in the text of the configuration, with what a person can do.
 const CIRCUMSTANCES: [(&str, &str); 6] = [
-    ("(98: ", "another program has the port: find it with `ss -lntup`, end it or change the listener's bind; tidegate tries again by itself"),
-    ("(99: ", "the address is not on this machine: add it, or set net.ipv4.ip_nonlocal_bind=1 on a standby; tidegate tries again by itself"),
+    (
+        "(98: ",
+        "another program has the port: find it with `ss -lntup`, end it or change the listener's bind; tidegate tries again by itself",
+    ),
+    (
+        "(99: ",
+        "the address is not on this machine: add it, or set net.ipv4.ip_nonlocal_bind=1 on a standby; tidegate tries again by itself",
+    ),
     ("(28: ", "free disk space (df -h); tidegate tries again by itself"),
     ("(24: ", "raise the limit of open files (LimitNOFILE=); tidegate tries again by itself"),
     ("(12: ", "free memory; tidegate tries again by itself"),

@@ -29,7 +29,8 @@ impl Master {
         let pid: Pid = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
         let line = procfs::command_line(pid)?;
         let started_with = format!("-c {}", config_file.display());
-        let ours = line.starts_with(TITLE) && (line.ends_with(&started_with) || line.contains(&format!("{started_with} ")));
+        let ours =
+            line.starts_with(TITLE) && (line.ends_with(&started_with) || line.contains(&format!("{started_with} ")));
         (pid > 1 && ours).then_some(Self { pid })
     }
 
@@ -67,7 +68,11 @@ impl Master {
         while workers.iter().any(|pid| accepts(*pid)) {
             if Instant::now() > deadline {
                 let message = format!("nginx master {} does not quit", self.pid);
-                return Err(failure::transient(Step::Reload, message, "look at nginx's error log and end it by its pid"));
+                return Err(failure::transient(
+                    Step::Reload,
+                    message,
+                    "look at nginx's error log and end it by its pid",
+                ));
             }
             tokio::time::sleep(POLL).await;
         }
