@@ -59,7 +59,7 @@ impl Database {
 
 impl SqliteStore {
     /// Opens the file, creates it when there is none (mode 0600), brings its schema up to date and checks its
-    /// integrity. Blocks for as long as the check takes (about 1 s for each GB), or 2 s when somebody holds a lock.
+    /// integrity. Blocks for as long as the check takes (about 1 s for each GB), or up to 4 s when somebody holds a lock.
     ///
     /// Its folder is created too, but only the last one of the path: a mistyped path is an error, not an empty store.
     pub fn open(path: &Path, cluster: &ClusterName) -> Result<Self, StoreError> {

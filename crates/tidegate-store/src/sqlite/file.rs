@@ -3,10 +3,11 @@
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fs_err::os::unix::fs::OpenOptionsExt;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::failure::{Failure, Place};
 use super::schema;
@@ -15,6 +16,9 @@ use crate::StoreError;
 /// A lock that a tool holds is usually short; a commit that waits longer is better retried by its caller.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often a refused lock is tried again.
+const BUSY_POLL: Duration = Duration::from_millis(5);
+
 /// An operation's name in errors.
 const OPEN: &str = "open the store";
 
@@ -22,7 +26,23 @@ const OPEN: &str = "open the store";
 pub(super) fn open(place: &Place) -> Result<Connection, StoreError> {
     ensure_folder(place)?;
     ensure_file(place)?;
-    connect(place).map_err(|failure| failure.into_error(OPEN, place))
+    connect_patiently(place).map_err(|failure| failure.into_error(OPEN, place))
+}
+
+/// SQLite refuses some locks at once, without its busy timeout: those of a process that turns on the write-ahead log
+/// of a new file, or that removes it as the last one to close the file.
+fn connect_patiently(place: &Place) -> Result<Connection, Failure> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connect(place) {
+            Err(Failure::Sqlite(error)) if is_busy(&error) && Instant::now() < deadline => thread::sleep(BUSY_POLL),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn connect(place: &Place) -> Result<Connection, Failure> {
