@@ -7,6 +7,7 @@ mod routes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tidegate_core::status::ClusterStatus;
 use tidegate_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -26,6 +27,18 @@ pub struct ApiState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Arc<ControllerSettings>,
+}
+
+impl ApiState {
+    /// What `/api/v1/status` answers; nothing before the store is read and a term is open.
+    pub fn status(&self) -> Option<ClusterStatus> {
+        self.board.status()
+    }
+
+    /// Why the controller is not ready; nothing when it is.
+    pub fn problem(&self) -> Option<String> {
+        self.board.problem()
+    }
 }
 
 /// A running API.

@@ -1,0 +1,25 @@
+//! A whole controller in virtual time, between a fake cluster, a fake store and fake load balancers
+//! that lose, repeat, delay, lie and fail.
+
+#[path = "simulated/agent.rs"]
+mod agent;
+#[path = "simulated/cluster.rs"]
+mod cluster;
+#[path = "simulated/delivery.rs"]
+mod delivery;
+#[path = "simulated/frozen.rs"]
+mod frozen;
+#[path = "simulated/identities.rs"]
+mod identities;
+#[path = "simulated/lies.rs"]
+mod lies;
+#[path = "simulated/quiet.rs"]
+mod quiet;
+#[path = "simulated/restart.rs"]
+mod restart;
+#[path = "simulated/store.rs"]
+mod store;
+#[path = "simulated/terms.rs"]
+mod terms;
+#[path = "simulated/world.rs"]
+mod world;
