@@ -150,6 +150,8 @@ impl Gather {
                     warn!(%error, "the nodes cannot be listed; trying again");
                 }
                 self.trouble = Some(error.to_string());
+                // While frozen, the status says why the latest attempt failed.
+                self.changed |= self.freshness().problem().is_some();
                 return;
             }
         };

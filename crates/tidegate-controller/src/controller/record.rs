@@ -28,6 +28,8 @@ pub(super) struct Record {
     metrics: Metrics,
     holder: String,
     log: LogState,
+    /// The newest term that is ours: what is written in a newer one is somebody else's.
+    opened: Option<Term>,
     since: Timestamp,
     /// Written, but perhaps not recorded: it is tried again until that is certain.
     pending: Option<LogEntry>,
@@ -66,6 +68,7 @@ impl Record {
             holder: shared.settings.holder.clone(),
             since: shared.clock.now(),
             log,
+            opened: None,
             pending: None,
             retry: Retry::new(FIRST_WAIT, LONGEST_WAIT),
             trouble: None,
@@ -176,25 +179,26 @@ impl Record {
         Ok(())
     }
 
-    /// Names whoever has opened a newer term, or the same one, before us.
+    /// Names whoever has opened a newer term than ours, or the one that we meant to open.
     async fn lost_race(&self, error: StoreError, entry: &LogEntry) -> ControllerError {
         if !matches!(error.class(), ErrorClass::Conflict | ErrorClass::Fenced) {
             return ControllerError::Open { source: error };
         }
-        match self.store.newest().await {
-            Ok(Some(newest)) if newest.term >= entry.term && newest.holder != entry.holder => {
-                let ours = self.log.position;
-                ControllerError::Fenced { found: newest.position(), holder: newest.holder, ours }
-            }
-            Ok(Some(newest)) if newest.term > entry.term => {
-                let ours = self.log.position;
-                ControllerError::Fenced { found: newest.position(), holder: newest.holder, ours }
-            }
-            _ => ControllerError::Open { source: error },
+        let Ok(Some(newest)) = self.store.newest().await else { return ControllerError::Open { source: error } };
+        let fenced = match self.opened {
+            None => newest.term >= entry.term,
+            Some(opened) => newest.term > opened,
+        };
+        if fenced {
+            let (found, ours) = (newest.position(), self.log.position);
+            return ControllerError::Fenced { holder: newest.holder, found, ours };
         }
+        ControllerError::Open { source: error }
     }
 
     fn append(&mut self, entry: &LogEntry) -> Result<(), ControllerError> {
-        self.log.append(entry).map_err(|source| ControllerError::Replay { source })
+        self.log.append(entry).map_err(|source| ControllerError::Replay { source })?;
+        self.opened = Some(entry.term);
+        Ok(())
     }
 }
