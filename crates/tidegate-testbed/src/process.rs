@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::{deadline, run};
 
+/// Milliseconds.
+const STOP_CHECKS: u32 = 5000;
+
 /// How to start a process, kept so that it can be started again.
 #[derive(Debug, Clone)]
 pub struct Spec {
@@ -93,6 +96,22 @@ impl Process {
             kill_process(pid_of(&child)?, signal).with_context(|| format!("signalling {}", self.spec.name))?;
         }
         Ok(())
+    }
+
+    /// SIGSTOP, and waits until every thread has stopped: on a busy machine one may answer after it.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        for _ in 0..STOP_CHECKS {
+            if procfs::is_stopped(self.pid()) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        anyhow::bail!("{} did not stop", self.spec.name)
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
     }
 
     /// SIGKILL to this process alone: what it has started lives on, as after a crash.

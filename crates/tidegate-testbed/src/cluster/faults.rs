@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
 
 use super::Cluster;
 
@@ -13,20 +12,20 @@ const TERMINATES_WITHIN: Duration = Duration::from_secs(30);
 impl Cluster {
     /// The API server hangs: watches go silent with their sockets open, new requests get no answer.
     pub fn pause(&self) -> Result<()> {
-        self.apiserver.signal(Signal::STOP)
+        self.apiserver.pause()
     }
 
     pub fn resume(&self) -> Result<()> {
-        self.apiserver.signal(Signal::CONT)
+        self.apiserver.resume()
     }
 
     /// etcd hangs: cached reads still answer, consistent reads and writes time out after 34 to 60 s.
     pub fn pause_etcd(&self) -> Result<()> {
-        self.etcd.signal(Signal::STOP)
+        self.etcd.pause()
     }
 
     pub fn resume_etcd(&self) -> Result<()> {
-        self.etcd.signal(Signal::CONT)
+        self.etcd.resume()
     }
 
     /// The API server crashes: every connection is reset, until [`Cluster::start_again`].

@@ -12,6 +12,16 @@ pub fn is_alive(pid: u32, started: u64) -> bool {
     start_time(pid) == Some(started) && !fields(pid).is_none_or(|fields| fields.starts_with('Z'))
 }
 
+/// Whether every thread of a process has stopped; SIGSTOP only asks for it.
+pub fn is_stopped(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let mut tasks = tasks.into_iter().flatten().flatten();
+    tasks.all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('T'))
+    })
+}
+
 /// The living processes of the network namespace with this inode, ourselves excepted.
 pub fn in_network_namespace(inode: u64) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
