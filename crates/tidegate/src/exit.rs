@@ -81,7 +81,8 @@ pub enum CommandError {
         cure: String,
     },
     /// The role could not start, or ended with an error.
-    #[error("{0:#}")]
+    // Our errors name their source themselves.
+    #[error("{0}")]
     Serve(anyhow::Error),
     /// Standard output is gone.
     #[error("the output cannot be written: {0}; cure: look at the disk or the program that reads it")]

@@ -7,6 +7,7 @@ pub use style::Style;
 pub use table::{Paint, Table, one_line};
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -38,12 +39,17 @@ impl Screen {
 
     /// `3m 12s ago`
     pub fn ago(&self, at: Timestamp) -> String {
-        format!("{} ago", human(elapsed(at, self.now)))
+        if self.seconds(at).is_zero() { "just now".to_owned() } else { format!("{} ago", self.age(at)) }
     }
 
     /// `for 3m 12s`, without the `for`.
     pub fn age(&self, at: Timestamp) -> String {
-        human(elapsed(at, self.now))
+        human(self.seconds(at))
+    }
+
+    /// Fractions of a second are noise to people.
+    fn seconds(&self, at: Timestamp) -> Duration {
+        Duration::from_secs(elapsed(at, self.now).as_secs())
     }
 
     /// `in 12s`, or `now`.

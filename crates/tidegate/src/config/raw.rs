@@ -294,3 +294,22 @@ section! {
         "tokenFile" => "remove it; the API of this version only reads",
     }
 }
+
+/// The keys of every section in the order of their declaration, section by section.
+/// (JSON objects have no order of their own; people read a reference from top to bottom.)
+pub fn key_orders() -> Vec<Vec<String>> {
+    vec![
+        RawConfig::keys(),
+        RawCluster::keys(),
+        RawNodes::keys(),
+        RawStore::keys(),
+        RawSqlite::keys(),
+        RawListener::keys(),
+        RawLoadBalancer::keys(),
+        RawAgent::keys(),
+        RawTls::keys(),
+        RawEngine::keys(),
+        RawNginx::keys(),
+        RawApi::keys(),
+    ]
+}

@@ -190,6 +190,13 @@ macro_rules! section {
             $($(#[$ometa])* pub $ofield: Option<$crate::config::read::At<$otype>>,)*
         }
 
+        impl $name {
+            /// The keys of this section, in the order of their declaration.
+            pub fn keys() -> Vec<String> {
+                [$(stringify!($rfield),)* $(stringify!($ofield),)*].map($crate::config::read::camel).into()
+            }
+        }
+
         impl $crate::config::read::Read for $name {
             const NULL_IS_EMPTY: bool = true;
 
@@ -199,7 +206,7 @@ macro_rules! section {
                 problems: &mut $crate::config::problem::Problems,
             ) -> Option<Self> {
                 use $crate::config::read::{Fields, camel};
-                let keys: Vec<String> = [$(stringify!($rfield),)* $(stringify!($ofield),)*].map(camel).into();
+                let keys = Self::keys();
                 let later: &[$crate::config::read::Later] = &[$(($key, $cure),)*];
                 let mut fields = Fields::open(node, spot, &keys, later, problems)?;
                 Some(Self {

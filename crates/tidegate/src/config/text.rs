@@ -94,19 +94,20 @@ impl Written for bool {
 }
 
 /// A whole number of this range.
-fn number(scalar: &Scalar, what: &str, least: u64, most: u64) -> Result<u64, Wrong> {
+fn number(scalar: &Scalar, least: u64, most: u64) -> Result<u64, Wrong> {
     let text = &scalar.text;
-    let range = format!("write a whole number from {least} to {most}, without quotes");
+    let range = format!("write a whole number from {least} to {most}");
     match text.parse::<u64>() {
-        Ok(_) if !scalar.plain => Err(Wrong::new(format!("{text:?} is a text, not {what}"), "remove the quotes")),
+        Ok(_) if !scalar.plain => Err(Wrong::new(format!("{text:?} is a text, not a number"), "remove the quotes")),
         Ok(n) if (least..=most).contains(&n) => Ok(n),
-        _ => Err(Wrong::new(format!("{text:?} is not {what}"), range)),
+        Ok(n) => Err(Wrong::new(format!("{n} is out of range"), range)),
+        Err(_) => Err(Wrong::new(format!("{text:?} is not a whole number"), range)),
     }
 }
 
 impl Written for NonZeroU16 {
     fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
-        let n = number(scalar, "a number in range", 1, 65535)?;
+        let n = number(scalar, 1, 65535)?;
         u16::try_from(n).ok().and_then(Self::new).ok_or_else(|| Wrong::new("out of range", "write 1 to 65535"))
     }
 
@@ -117,7 +118,7 @@ impl Written for NonZeroU16 {
 
 impl Written for u64 {
     fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
-        number(scalar, "a number of bytes", 1024, 1 << 30)
+        number(scalar, 1024, 1 << 30)
     }
 
     fn schema() -> Schema {
@@ -152,7 +153,7 @@ impl Written for Duration {
 /// A duration as the file would have it.
 pub fn written(length: Duration) -> String {
     match (length.as_secs(), length.subsec_millis()) {
-        (s, 0) if s > 0 && s.is_multiple_of(60) => format!("{}m", s / 60),
+        (s, 0) if s >= 120 && s.is_multiple_of(60) => format!("{}m", s / 60),
         (s, 0) => format!("{s}s"),
         _ => format!("{}ms", length.as_millis()),
     }

@@ -254,6 +254,9 @@ mod tests {
         assert!(fails("a:\n\tb: 1\n").contains("no tabs"));
         assert!(fails("a: [1\nb: 2\n").contains("not YAML"));
         assert!(fails("a: 1\n---\nb: 1\n").contains("second YAML document"));
-        assert!(fails(&"[".repeat(2000)).contains("nested too deeply"));
+        for depth in [40, 100_000] {
+            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            assert!(parse(&text).is_err(), "the stack must not overflow at depth {depth}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::REGENERATE;
+use crate::config::raw::key_orders;
 use crate::config::schema::schema;
 
 const PREFACE: &str = "
@@ -99,14 +100,24 @@ impl<'a> Page<'a> {
             return self.mapping_of(items).map(|(mapping, _)| (mapping, true));
         }
         let choices = property.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+        if property.get("properties").is_some() {
+            return Some((property, false));
+        }
         let reference = std::iter::once(property).chain(choices).find_map(|p| p.get("$ref")?.as_str())?;
         let mapping = self.schema.pointer(reference.strip_prefix('#')?)?;
         mapping.get("properties").map(|_| (mapping, false))
     }
 }
 
+/// The keys of a mapping, in the order of their declaration.
 fn properties(mapping: &Value) -> Vec<(&String, &Value)> {
-    mapping.get("properties").and_then(Value::as_object).map(Map::iter).into_iter().flatten().collect()
+    let declared = mapping.get("properties").and_then(Value::as_object);
+    let mut keys: Vec<(&String, &Value)> = declared.map(Map::iter).into_iter().flatten().collect();
+    let same = |order: &[String]| order.len() == keys.len() && keys.iter().all(|(key, _)| order.contains(key));
+    if let Some(order) = key_orders().into_iter().find(|order| same(order)) {
+        keys.sort_by_key(|(key, _)| order.iter().position(|other| other == *key));
+    }
+    keys
 }
 
 fn type_name(property: &Value) -> String {

@@ -126,7 +126,7 @@ mod tests {
     fn a_narrow_terminal_shortens_and_a_very_narrow_one_breaks() {
         let narrow = table().show(&screen(Some(50)));
         assert!(narrow.lines().all(|line| line.chars().count() <= 50), "{narrow}");
-        assert!(narrow.contains("Ready since this morning, an…"), "{narrow}");
+        assert!(narrow.contains("Ready since this morning, and…"), "{narrow}");
         let tiny = table().show(&screen(Some(30)));
         assert!(tiny.lines().all(|line| line.chars().count() <= 30), "{tiny}");
         assert!(tiny.contains("w1         active\n    Ready since"), "{tiny}");

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::kubernetes::LateNodeSource;
 use super::local::LocalPublisher;
-use super::settings::{agent_settings, controller_settings, own_name, publisher_settings};
+use super::settings::{agent_settings, controller_settings, own_name, publisher_settings, webhook_settings};
 use super::{crash, shutdown};
 use crate::config::{AgentConfig, ControllerConfig, RunConfig, StoreConfig};
 
@@ -41,22 +41,17 @@ pub async fn controller(config: ControllerConfig) -> anyhow::Result<()> {
 }
 
 /// The agent; ends when a signal says so.
-#[cfg(any())]
 pub async fn agent(config: AgentConfig, take_over: bool) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signal()?;
     let webhook = webhook_settings(&config.webhook)?;
     let mut registry = new_registry();
     let agent = Agent::start(agent_settings(&config, take_over), crash::hook(), &mut registry).await?;
     let server = tidegate_agent::serve_webhook(agent.clone(), webhook, text_of(registry), shutdown.clone()).await?;
-    tracing::info!(address = %server.address, "the webhook listens");
     shutdown.cancelled().await;
     server.stopped().await;
     end(agent).await;
     Ok(())
 }
-
-#[cfg(not(any()))]
-pub async fn agent(_config: AgentConfig, _take_over: bool) -> anyhow::Result<()> { Ok(()) }
 
 async fn control(
     config: &ControllerConfig,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use async_trait::async_trait;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tidegate_controller::{ApiFailure, KubeNodeSource, NodeSource, Observation, SourceError};
@@ -104,23 +105,30 @@ impl LateNodeSource {
 
 /// A client from the file; else from the pod's service account; else from `$KUBECONFIG` or `~/.kube/config`.
 async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
-    use anyhow::Context as _;
-    let options = KubeConfigOptions::default();
     let mut config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(file, &options)
-                .await
-                .with_context(|| format!("kubeconfig {}", path.display()))?
-        }
-        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
-            kube::Config::incluster().context("the service account of this pod")?
-        }
-        None => {
-            let file = Kubeconfig::read().context("no cluster.kubeconfig, no pod, and $KUBECONFIG or ~/.kube/config")?;
-            kube::Config::from_custom_kubeconfig(file, &options).await.context("$KUBECONFIG or ~/.kube/config")?
-        }
+        Some(path) => from_file(path).await?,
+        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => kube::Config::incluster()
+            .map_err(|error| anyhow!("the service account of this pod cannot be used: {error}"))?,
+        None => from_environment().await?,
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    kube::Client::try_from(config).context("the client of the Kubernetes API")
+    kube::Client::try_from(config).map_err(|error| anyhow!("the client of the Kubernetes API: {error}"))
+}
+
+// The errors of kube name their source themselves, so a chain would say everything twice.
+async fn from_file(path: &Path) -> anyhow::Result<kube::Config> {
+    let wrong = |error: &dyn std::fmt::Display| anyhow!("kubeconfig {} cannot be used: {error}", path.display());
+    if !path.exists() {
+        return Err(wrong(&"there is no such file"));
+    }
+    let file = Kubeconfig::read_from(path).map_err(|error| wrong(&error))?;
+    kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(|error| wrong(&error))
+}
+
+async fn from_environment() -> anyhow::Result<kube::Config> {
+    let wrong = |error| {
+        anyhow!("neither cluster.kubeconfig is set nor is this a pod, and $KUBECONFIG or ~/.kube/config cannot be used: {error}")
+    };
+    let file = Kubeconfig::read().map_err(wrong)?;
+    kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)
 }

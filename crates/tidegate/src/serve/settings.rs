@@ -1,8 +1,6 @@
 //! From the configuration to the settings of controller and agent.
 
-use tidegate_agent::{AgentSettings, EngineSettings, NginxSettings};
-#[cfg(any())]
-use tidegate_agent::{TlsSettings, WebhookSettings};
+use tidegate_agent::{AgentSettings, EngineSettings, NginxSettings, TlsSettings, WebhookSettings};
 use tidegate_controller::{ControllerSettings, HttpPublisherSettings};
 use tidegate_core::ids::LoadBalancerName;
 
@@ -39,7 +37,6 @@ pub fn agent_settings(config: &AgentConfig, take_over: bool) -> AgentSettings {
     }
 }
 
-#[cfg(any())]
 /// Settings of the agent's webhook; reads the secret files.
 pub fn webhook_settings(config: &WebhookConfig) -> Result<WebhookSettings, SecretError> {
     let tls = config.tls.as_ref().map(|tls| TlsSettings {

@@ -10,6 +10,8 @@ use crate::output::{Paint, Screen, Style, Table, one_line};
 
 /// Shown before a node's name in a list of many.
 const NAMED: usize = 5;
+/// Columns of a terminal that has room for everything about a load balancer.
+const WIDE: usize = 96;
 
 /// The whole status.
 pub fn status_text(status: &ClusterStatus, screen: &Screen) -> String {
@@ -26,10 +28,11 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
     let mut lines = Vec::new();
     if let Some(frozen) = &status.frozen {
         let line = format!("frozen for {}: {}", screen.age(frozen.since), one_line(&frozen.reason));
-        lines.push(format!("{} (nothing is taken out meanwhile)", style.bad(&line)));
+        lines.push(format!("{}; meanwhile no node is taken out involuntarily", style.bad(&line)));
     }
     for guard in &status.guards {
-        let line = format!("guard {} holds {} back for {}", guard.guard, names(&guard.holding), screen.age(guard.since));
+        let held = if guard.holding.is_empty() { "is in the way".to_owned() } else { format!("holds {} back", names(&guard.holding)) };
+        let line = format!("guard {} {held} for {}", guard.guard, screen.age(guard.since));
         lines.push(format!("{}: {}", style.bad(&line), one_line(&guard.reason)));
     }
     for lb in status.load_balancers.iter().filter(|lb| !lb.in_sync || lb.last_error.is_some()) {
@@ -87,10 +90,13 @@ fn load_balancers(status: &ClusterStatus, screen: &Screen) -> String {
     if status.load_balancers.is_empty() {
         return screen.style.faint("no load balancers\n");
     }
-    let mut table = Table::new(&["LOAD BALANCER", "ENGINE", "LIVE", "IN SYNC", "LAST SEEN", "RELOADS", "OLD WORKERS"]);
+    let head = ["LOAD BALANCER", "ENGINE", "LIVE", "IN SYNC", "LAST SEEN", "RELOADS", "OLD WORKERS"];
+    // What a narrow terminal has no room for is still in the JSON.
+    let columns = if screen.width.is_some_and(|width| width < WIDE) { 5 } else { head.len() };
+    let mut table = Table::new(head.get(..columns).unwrap_or(&head));
     for lb in &status.load_balancers {
         let (sync, paint): (&str, Paint) = if lb.in_sync { ("yes", Style::good) } else { ("no", Style::bad) };
-        let cells = vec![
+        let mut cells = vec![
             lb.name.to_string(),
             engine(lb),
             lb.live.map_or_else(|| "-".to_owned(), |live| format!("revision {}", live.position.revision)),
@@ -99,6 +105,7 @@ fn load_balancers(status: &ClusterStatus, screen: &Screen) -> String {
             lb.reloads.to_string(),
             lb.old_generations.to_string(),
         ];
+        cells.truncate(columns);
         table.row(cells, Some((3, paint)));
     }
     table.show(screen)
