@@ -6,6 +6,6 @@ mod live_file;
 mod swap;
 
 pub use error::FileError;
-pub use header::{seal, unseal};
+pub use header::{Seal, seal, unseal};
 pub use live_file::{Found, LiveFile};
 pub use swap::{Candidate, Previous};

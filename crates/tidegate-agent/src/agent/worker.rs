@@ -5,6 +5,7 @@ mod restart;
 use std::fs::File;
 use std::sync::Arc;
 
+use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::{ApplyReport, Live, Outcome};
@@ -132,7 +133,10 @@ impl Worker {
 
     async fn note_failure(&mut self, generation: ContentHash, outcome: &Outcome) {
         if let Outcome::RolledBack { cause } | Outcome::RollbackFailed { cause, .. } = outcome {
-            self.failures.note(generation, cause.clone());
+            // A file that may not be replaced says nothing about the candidate: its cure is elsewhere.
+            if cause.step != Step::Swap || cause.class == ErrorClass::Transient {
+                self.failures.note(generation, cause.clone());
+            }
         }
         if matches!(outcome, Outcome::RollbackFailed { .. }) {
             let serving = self.pipeline.engine.serving().await;

@@ -1,11 +1,27 @@
 //! The agent against real nginx, and against an engine that fails on purpose.
 //!
-//! nginx runs on loopback addresses of the test's own, in temporary directories; no root is needed except
-//! where a test says so.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that stops is a test that fails")]
+//! nginx runs on loopback addresses of the test's own, in temporary directories. Only `disk` needs root (it mounts
+//! small filesystems), and fails without.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that stops is a test that fails"
+)]
 
+mod boot;
+mod crash;
+mod disk;
+mod engine_killed;
 mod faults;
+mod faulty;
+mod goldens;
+mod mailbox;
+mod ownership;
 mod pipeline;
 mod rig;
 mod states;
+mod sweep;
 mod traffic;
+mod webhook;

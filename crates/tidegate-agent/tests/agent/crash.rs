@@ -1,0 +1,95 @@
+//! The agent is killed at each named point of an apply, by SIGKILL, as a process of its own.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::process::{Signal, getpid, kill_process};
+use tidegate_agent::StepHook;
+use tidegate_agent::file::{Found, LiveFile};
+
+use crate::rig::{Rig, apply_ok};
+use crate::states::{at, listener, state};
+use crate::traffic::{Load, answering, backend};
+
+const POINTS: [&str; 9] = [
+    "render:done",
+    "swap:temp-written",
+    "validate:done",
+    "swap:synced",
+    "swap:renamed",
+    "swap:dir-synced",
+    "reload:sent",
+    "verify:done",
+    "snapshot:written",
+];
+const POINT: &str = "TIDEGATE_TEST_DIE_AT";
+const STATE: &str = "TIDEGATE_TEST_STATE";
+const DIR: &str = "TIDEGATE_TEST_DIR";
+
+/// The process that dies; as a test of its own it has nothing to do.
+#[tokio::test]
+async fn child() {
+    let Ok(point) = std::env::var(POINT) else { return };
+    let mut rig = Rig::new();
+    let dir = std::path::PathBuf::from(std::env::var_os(DIR).unwrap());
+    let mut settings = rig.settings();
+    let tidegate_agent::EngineSettings::Nginx(nginx) = &mut settings.engine;
+    (settings.state_dir, nginx.config_file) = (dir.join("state"), dir.join("conf/nginx.conf"));
+    let state = serde_json::from_str(&std::env::var(STATE).unwrap()).unwrap();
+    let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (trigger, at) = (armed.clone(), point.clone());
+    let hook: StepHook = Arc::new(move |reached| {
+        if reached == at && trigger.load(std::sync::atomic::Ordering::SeqCst) {
+            _ = kill_process(getpid(), Signal::KILL);
+        }
+    });
+    let agent = tidegate_agent::Agent::start(settings, Some(hook), &mut rig.registry).await.unwrap();
+    armed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let report = agent.submit(state).await;
+    panic!("{point} was never reached: {report:?}");
+}
+
+#[tokio::test]
+async fn a_kill_at_any_point_leaves_a_whole_file_and_the_restart_goes_on_from_it() {
+    let mut rig = Rig::new();
+    let (vip, one, two) = (rig.free_port(), backend(rig.address), backend(rig.address));
+    let content = |n: u64| vec![(listener("http", vip), vec![at(if n.is_multiple_of(2) { one } else { two })])];
+    let agent = rig.start().await;
+    apply_ok(&agent, &state(1, content(1))).await;
+    agent.shutdown().await;
+    let load = Load::start(vip);
+    let mut revision = 1;
+    for point in POINTS {
+        let (before, wanted) = (state(revision, content(revision)), state(revision + 1, content(revision + 1)));
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["crash::child", "--exact"])
+            .env(POINT, point)
+            .env(DIR, rig.dir.path())
+            .env(STATE, serde_json::to_string(&wanted).unwrap())
+            .output()
+            .unwrap();
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(status.status.signal(), Some(9), "{point}: {}", String::from_utf8_lossy(&status.stdout));
+        // Whole, valid, and one of the two.
+        rig.check_live_file();
+        assert!(matches!(LiveFile::new(rig.nginx.config_file.clone(), false).read(), Ok(Found::Ours(_))), "{point}");
+        load.see(5);
+
+        let agent = rig.start().await;
+        let status = agent.status();
+        assert_eq!(status.last_error, None, "{point}");
+        let live = status.live.unwrap().position;
+        let renamed = ["swap:renamed", "swap:dir-synced", "reload:sent", "verify:done", "snapshot:written"];
+        let expected = if renamed.contains(&point) { &wanted } else { &before };
+        assert_eq!(live, expected.position, "{point}");
+        let backend = |n: u64| if n.is_multiple_of(2) { one.port() } else { two.port() };
+        assert_eq!(answering(vip), [backend(live.revision.0)].into(), "{point}");
+        let report = agent.submit(wanted.clone()).await.unwrap();
+        assert_eq!(report.live.unwrap().position, wanted.position, "{point}: {report:?}");
+        assert_eq!(answering(vip), [backend(wanted.position.revision.0)].into(), "{point}");
+        assert_eq!(rig.conf_dir(), ["nginx.conf"], "{point}");
+        agent.shutdown().await;
+        revision += 1;
+    }
+    assert_eq!(load.stop(), Vec::<String>::new());
+}
