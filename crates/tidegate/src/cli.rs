@@ -42,8 +42,10 @@ pub enum Command {
     ///
     /// Ends with 3 when something is degraded: a load balancer is not in sync, the view is frozen, or a guard holds
     /// something back.
-    #[command(after_help = "Examples:\n  tidegate status\n  tidegate status --wait --timeout 2m    # in a deployment script\n  \
-        tidegate status -o json | jq '.nodes[] | select(.state != \"active\")'")]
+    #[command(
+        after_help = "Examples:\n  tidegate status\n  tidegate status --wait --timeout 2m    # in a deployment script\n  \
+        tidegate status -o json | jq '.nodes[] | select(.state != \"active\")'"
+    )]
     Status(StatusArgs),
     /// Why a node receives traffic or not, since when, and what would change it
     #[command(after_help = "Example:\n  tidegate explain worker-3")]
@@ -59,7 +61,9 @@ pub enum Command {
     /// Checks a configuration file and the files it names; reports all problems at once
     ///
     /// Each problem with its line, column, path and cure. Ends with 2 when there is one.
-    #[command(after_help = "Examples:\n  tidegate check -c /etc/tidegate/tidegate.yaml\n  tidegate check -c agent.yaml --role agent -o json")]
+    #[command(
+        after_help = "Examples:\n  tidegate check -c /etc/tidegate/tidegate.yaml\n  tidegate check -c agent.yaml --role agent -o json"
+    )]
     Check(CheckArgs),
     /// Prints the JSON Schema of the configuration file, for editors
     #[command(after_help = "Example:\n  tidegate schema > tidegate.schema.json\n  \
@@ -68,7 +72,9 @@ pub enum Command {
     /// The audit trail: when, by which rule, what, in which revision
     ///
     /// From the controller's API; with -c, straight from the store when the controller is down.
-    #[command(after_help = "Examples:\n  tidegate history\n  tidegate history worker-3 --limit 5\n  tidegate history -c /etc/tidegate/tidegate.yaml")]
+    #[command(
+        after_help = "Examples:\n  tidegate history\n  tidegate history worker-3 --limit 5\n  tidegate history -c /etc/tidegate/tidegate.yaml"
+    )]
     History(HistoryArgs),
     /// Prints a completion script for a shell
     #[command(after_help = "Example:\n  tidegate completions bash > /etc/bash_completion.d/tidegate")]

@@ -48,7 +48,9 @@ pub enum ClientError {
         message: String,
     },
     /// Not what this version understands.
-    #[error("{url} did not answer as a Tidegate API: {detail}; cure: correct --api, or use the version of the controller")]
+    #[error(
+        "{url} did not answer as a Tidegate API: {detail}; cure: correct --api, or use the version of the controller"
+    )]
     Understand {
         /// Where.
         url: String,
@@ -127,8 +129,7 @@ impl ApiClient {
         if !status.is_success() {
             return Err(ClientError::Refused { url: shown, status: status.as_u16(), message: said(&body) });
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| ClientError::Understand { url: shown, detail: error.to_string() })
+        serde_json::from_slice(&body).map_err(|error| ClientError::Understand { url: shown, detail: error.to_string() })
     }
 }
 

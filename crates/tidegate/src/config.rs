@@ -3,6 +3,7 @@
 //! Every stage collects all problems, each with line, column, path and cure; the last one has no
 //! `Option` where a value is needed.
 
+pub mod address;
 pub mod choice;
 pub mod defaults;
 pub mod files;

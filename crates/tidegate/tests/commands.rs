@@ -1,4 +1,6 @@
 //! The binary as a user meets it: exit codes, output formats, errors of two lines.
+// Helpers of tests may fail as tests do.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 
@@ -176,7 +178,11 @@ fn render_shows_an_example_and_touches_nothing() {
     fs::write(&config, text).unwrap();
     let ended = end(tidegate().args(["render", "--example", "-c"]).arg(&config));
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
-    assert!(ended.out.contains("server 192.0.2.11:80;") && ended.out.contains("listen 127.0.0.1:8080"), "{}", ended.out);
+    assert!(
+        ended.out.contains("server 192.0.2.11:80;") && ended.out.contains("listen 127.0.0.1:8080"),
+        "{}",
+        ended.out
+    );
     let ended = end(tidegate().args(["render", "-c"]).arg(&config));
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("nothing has been recorded in") && ended.err.contains("--example"), "{}", ended.err);

@@ -1,4 +1,6 @@
 //! Every mistake in a configuration file: its line, its path, what is wrong, and the cure.
+// Helpers of tests may fail as tests do.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::Path;
 
@@ -26,55 +28,172 @@ fn a_good_file_has_no_problem() {
 
 /// The good file with more keys, and the one problem that they make.
 #[rstest]
-#[case("resync: 60", "6:9: resync: \"60\" is not a duration; cure: write a whole number and its unit, ms, s, m or h: 250ms, 30s, 2m")]
+#[case(
+    "resync: 60",
+    "6:9: resync: \"60\" is not a duration; cure: write a whole number and its unit, ms, s, m or h: 250ms, 30s, 2m"
+)]
 #[case("resync: 2h", "6:9: resync: is out of bounds; cure: write 1s to 1h; 60s suits most clusters")]
 #[case("resync: [1s]", "6:9: resync: must be a single value, this is a list; cure: write one value")]
 #[case("resnyc: 60s", "6:1: resnyc: unknown key; cure: did you mean `resync`?")]
-#[case("weights: {}", "6:1: weights: unknown key; cure: remove it; known here: cluster, nodes, resync, store, listeners, loadBalancers, agent, api")]
-#[case("cluster: { name: b }", "6:1: cluster: the key stands here a second time (first in line 1); cure: remove one of the two")]
-#[case("leaderElection: { enabled: true }", "6:1: leaderElection: not in this version of tidegate; cure: remove it, and run one controller for each cluster")]
-#[case("nodes: { finalizer: {} }", "6:10: nodes.finalizer: not in this version of tidegate; cure: remove it; a deleted node is drained without a finalizer")]
-#[case("nodes: { notReady: probe }", "6:20: nodes.notReady: \"probe\" is not in this version of tidegate; cure: write drain: no new connections, those it has live until the drain timeout")]
-#[case("nodes: { notReady: drian }", "6:20: nodes.notReady: \"drian\" is none of drain, remove; cure: did you mean drain?")]
-#[case("nodes: { selector: \"a of (b)\" }", "6:20: nodes.selector: label selector \"a of (b)\": \"of\" is not an operator; use in or notin; cure: write it as for `kubectl get nodes -l`: role=worker,zone in (a,b),!gpu")]
-#[case("nodes: { ipFamilies: ipv4 }", "6:22: nodes.ipFamilies: must be a list, this is a single value; cure: write each item on its own line after '- ', or all of them as [a, b]")]
-#[case("nodes: { ipFamilies: [] }", "6:22: nodes.ipFamilies: is empty: no node would have an address; cure: write [ipv4] or [ipv4, ipv6]")]
-#[case("nodes: { ipFamilies: [ipv4, ipv4] }", "6:29: nodes.ipFamilies[1]: stands in the list twice; cure: remove one of the two")]
-#[case("nodes: { ipFamilies: [v4] }", "6:23: nodes.ipFamilies[0]: \"v4\" is none of ipv4, ipv6; cure: write one of ipv4, ipv6")]
-#[case("nodes: { addressType: internalIP }", "6:23: nodes.addressType: \"internalIP\" is none of InternalIP, ExternalIP; cure: did you mean InternalIP?")]
-#[case("nodes: { drainOnCordon: yes }", "6:25: nodes.drainOnCordon: \"yes\" is not a boolean; cure: write true or false, without quotes")]
-#[case("nodes: { drainTaints: [\"a=b:NoSchedule\"] }", "6:24: nodes.drainTaints[0]: \"a=b:NoSchedule\" is not a taint key; cure: write only the key, without =VALUE:EFFECT: example.com/maintenance")]
-#[case("nodes: worker", "6:8: nodes: must be a mapping, this is a single value; cure: write keys below it: selector, addressType, ipFamilies, notReady, joinDelay, drainTimeout, drainOnCordon, ignoreExcludeLabel, drainTaints")]
-#[case("api: { tokenFile: x }", "6:8: api.tokenFile: not in this version of tidegate; cure: remove it; the API of this version only reads")]
-#[case("api: { listen: localhost:8685 }", "6:16: api.listen: \"localhost:8685\" is not an address and port; cure: write an IP address, not a name: \"10.0.0.1:80\"")]
-#[case("api: { listen: \"0.0.0.0:80\" }", "4:25: listeners[0].bind: 0.0.0.0:80 overlaps 0.0.0.0:80, where the API of this process listens; cure: use another port here or in api.listen")]
-#[case("loadBalancers: [{ name: lb-1, url: \"https://10.0.0.5:8686\", secretFile: s }]", "6:16: loadBalancers: `tidegate run` drives only the agent in its own process; cure: remove it; or use `tidegate controller` here and `tidegate agent` on each load balancer")]
+#[case(
+    "weights: {}",
+    "6:1: weights: unknown key; cure: remove it; known here: cluster, nodes, resync, store, listeners, loadBalancers, agent, api"
+)]
+#[case(
+    "cluster: { name: b }",
+    "6:1: cluster: the key stands here a second time (first in line 1); cure: remove one of the two"
+)]
+#[case(
+    "leaderElection: { enabled: true }",
+    "6:1: leaderElection: not in this version of tidegate; cure: remove it, and run one controller for each cluster"
+)]
+#[case(
+    "nodes: { finalizer: {} }",
+    "6:10: nodes.finalizer: not in this version of tidegate; cure: remove it; a deleted node is drained without a finalizer"
+)]
+#[case(
+    "nodes: { notReady: probe }",
+    "6:20: nodes.notReady: \"probe\" is not in this version of tidegate; cure: write drain: no new connections, those it has live until the drain timeout"
+)]
+#[case(
+    "nodes: { notReady: drian }",
+    "6:20: nodes.notReady: \"drian\" is none of drain, remove; cure: did you mean drain?"
+)]
+#[case(
+    "nodes: { selector: \"a of (b)\" }",
+    "6:20: nodes.selector: label selector \"a of (b)\": \"of\" is not an operator; use in or notin; cure: write it as for `kubectl get nodes -l`: role=worker,zone in (a,b),!gpu"
+)]
+#[case(
+    "nodes: { ipFamilies: ipv4 }",
+    "6:22: nodes.ipFamilies: must be a list, this is a single value; cure: write each item on its own line after '- ', or all of them as [a, b]"
+)]
+#[case(
+    "nodes: { ipFamilies: [] }",
+    "6:22: nodes.ipFamilies: is empty: no node would have an address; cure: write [ipv4] or [ipv4, ipv6]"
+)]
+#[case(
+    "nodes: { ipFamilies: [ipv4, ipv4] }",
+    "6:29: nodes.ipFamilies[1]: stands in the list twice; cure: remove one of the two"
+)]
+#[case(
+    "nodes: { ipFamilies: [v4] }",
+    "6:23: nodes.ipFamilies[0]: \"v4\" is none of ipv4, ipv6; cure: write one of ipv4, ipv6"
+)]
+#[case(
+    "nodes: { addressType: internalIP }",
+    "6:23: nodes.addressType: \"internalIP\" is none of InternalIP, ExternalIP; cure: did you mean InternalIP?"
+)]
+#[case(
+    "nodes: { drainOnCordon: yes }",
+    "6:25: nodes.drainOnCordon: \"yes\" is not a boolean; cure: write true or false, without quotes"
+)]
+#[case(
+    "nodes: { drainTaints: [\"a=b:NoSchedule\"] }",
+    "6:24: nodes.drainTaints[0]: \"a=b:NoSchedule\" is not a taint key; cure: write only the key, without =VALUE:EFFECT: example.com/maintenance"
+)]
+#[case(
+    "nodes: worker",
+    "6:8: nodes: must be a mapping, this is a single value; cure: write keys below it: selector, addressType, ipFamilies, notReady, joinDelay, drainTimeout, drainOnCordon, ignoreExcludeLabel, drainTaints"
+)]
+#[case(
+    "api: { tokenFile: x }",
+    "6:8: api.tokenFile: not in this version of tidegate; cure: remove it; the API of this version only reads"
+)]
+#[case(
+    "api: { listen: localhost:8685 }",
+    "6:16: api.listen: \"localhost:8685\" is not an address and port; cure: write an IP address, not a name: \"10.0.0.1:80\""
+)]
+#[case(
+    "api: { listen: \"0.0.0.0:80\" }",
+    "4:25: listeners[0].bind: 0.0.0.0:80 overlaps 0.0.0.0:80, where the API of this process listens; cure: use another port here or in api.listen"
+)]
+#[case(
+    "loadBalancers: [{ name: lb-1, url: \"https://10.0.0.5:8686\", secretFile: s }]",
+    "6:16: loadBalancers: `tidegate run` drives only the agent in its own process; cure: remove it; or use `tidegate controller` here and `tidegate agent` on each load balancer"
+)]
 fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
     assert_eq!(examine(&format!("{GOOD}{extra}\n"), Some(Role::Run)), [expected]);
 }
 
 /// One listener more than the good file, and the one problem that it makes.
 #[rstest]
-#[case(r#"{ name: http, bind: "0.0.0.0:81", targetPort: 80 }"#, "5:13: listeners[1].name: name http is taken (line 4); cure: give each listener a name of its own")]
-#[case(r#"{ name: b, bind: "10.0.0.1:80", targetPort: 80 }"#, "5:22: listeners[1].bind: 10.0.0.1:80 overlaps 0.0.0.0:80 of http (line 4); cure: use another port, or two different addresses of the machine")]
-#[case(r#"{ name: b, bind: "0.0.0.0:0", targetPort: 80 }"#, "5:22: listeners[1].bind: port 0 cannot be served; cure: write a port from 1 to 65535")]
-#[case(r#"{ name: b, bind: 443, targetPort: 80 }"#, "5:22: listeners[1].bind: \"443\" is not an address and port; cure: write ADDRESS:PORT: \"0.0.0.0:443\" for every IPv4 address of the machine")]
-#[case(r#"{ name: b, bind: "0.0.0.0:99999", targetPort: 80 }"#, "5:22: listeners[1].bind: \"0.0.0.0:99999\" is not an address and port; cure: write ADDRESS:PORT with a port from 0 to 65535: \"0.0.0.0:80\", for IPv6 \"[::]:80\"")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 0 }"#, "5:48: listeners[1].targetPort: 0 is out of range; cure: write a whole number from 1 to 65535")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 65536 }"#, "5:48: listeners[1].targetPort: 65536 is out of range; cure: write a whole number from 1 to 65535")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: "80" }"#, "5:48: listeners[1].targetPort: \"80\" is a text, not a number; cure: remove the quotes")]
+#[case(
+    r#"{ name: http, bind: "0.0.0.0:81", targetPort: 80 }"#,
+    "5:13: listeners[1].name: name http is taken (line 4); cure: give each listener a name of its own"
+)]
+#[case(
+    r#"{ name: b, bind: "10.0.0.1:80", targetPort: 80 }"#,
+    "5:22: listeners[1].bind: 10.0.0.1:80 overlaps 0.0.0.0:80 of http (line 4); cure: use another port, or two different addresses of the machine"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:0", targetPort: 80 }"#,
+    "5:22: listeners[1].bind: port 0 cannot be served; cure: write a port from 1 to 65535"
+)]
+#[case(
+    "{ name: b, bind: 443, targetPort: 80 }",
+    "5:22: listeners[1].bind: \"443\" is not an address and port; cure: write ADDRESS:PORT: \"0.0.0.0:443\" for every IPv4 address of the machine"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:99999", targetPort: 80 }"#,
+    "5:22: listeners[1].bind: \"0.0.0.0:99999\" is not an address and port; cure: write ADDRESS:PORT with a port from 0 to 65535: \"0.0.0.0:80\", for IPv6 \"[::]:80\""
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 0 }"#,
+    "5:48: listeners[1].targetPort: 0 is out of range; cure: write a whole number from 1 to 65535"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 65536 }"#,
+    "5:48: listeners[1].targetPort: 65536 is out of range; cure: write a whole number from 1 to 65535"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: "80" }"#,
+    "5:48: listeners[1].targetPort: \"80\" is a text, not a number; cure: remove the quotes"
+)]
 #[case(r#"{ name: b, bind: "0.0.0.0:81" }"#, "5:5: listeners[1].targetPort: is missing; cure: add `targetPort: 80`")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", target_port: 80 }"#, "5:36: listeners[1].target_port: unknown key; cure: did you mean `targetPort`?")]
-#[case(r#"{ name: B_1, bind: "0.0.0.0:81", targetPort: 80 }"#, "5:13: listeners[1].name: listener name \"B_1\" may hold only a-z, 0-9 and '-' (RFC 1123); cure: write b-1")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, protocol: TCP }"#, "5:62: listeners[1].protocol: \"TCP\" is none of tcp, udp; cure: did you mean tcp?")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, balance: random }"#, "5:61: listeners[1].balance: \"random\" is none of roundRobin, leastConnections, source; cure: write one of roundRobin, leastConnections, source")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, protocol: udp, proxyProtocol: v1 }"#, "5:82: listeners[1].proxyProtocol: datagrams carry no PROXY header; cure: remove it, or use protocol: tcp")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, proxyProtocol: v2 }"#, "5:67: listeners[1].proxyProtocol: nginx sends only version 1 of the PROXY protocol; cure: write v1: ingress-nginx, HAProxy, Traefik and Envoy read both")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, sourceRanges: [10.0.0.5] }"#, "5:67: listeners[1].sourceRanges[0]: \"10.0.0.5\" is not a network; cure: write 10.0.0.5/32")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, sourceRanges: [10.0.0.1/8] }"#, "5:67: warning: listeners[1].sourceRanges[0]: 10.0.0.1/8 has bits set beyond its length; 10.0.0.0/8 is used; cure: write 10.0.0.0/8")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { tcp: {} } }"#, "5:52: listeners[1].probe: not in this version of tidegate; cure: remove it; nodes are judged by what Kubernetes reports")]
-#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, follow: {} }"#, "5:52: listeners[1].follow: not in this version of tidegate; cure: remove it, or select the nodes that run the ingress with nodes.selector")]
-#[case("http", "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, allowEmpty")]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", target_port: 80 }"#,
+    "5:36: listeners[1].target_port: unknown key; cure: did you mean `targetPort`?"
+)]
+#[case(
+    r#"{ name: B_1, bind: "0.0.0.0:81", targetPort: 80 }"#,
+    "5:13: listeners[1].name: listener name \"B_1\" may hold only a-z, 0-9 and '-' (RFC 1123); cure: write b-1"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, protocol: TCP }"#,
+    "5:62: listeners[1].protocol: \"TCP\" is none of tcp, udp; cure: did you mean tcp?"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, balance: random }"#,
+    "5:61: listeners[1].balance: \"random\" is none of roundRobin, leastConnections, source; cure: write one of roundRobin, leastConnections, source"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, protocol: udp, proxyProtocol: v1 }"#,
+    "5:82: listeners[1].proxyProtocol: datagrams carry no PROXY header; cure: remove it, or use protocol: tcp"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, proxyProtocol: v2 }"#,
+    "5:67: listeners[1].proxyProtocol: nginx sends only version 1 of the PROXY protocol; cure: write v1: ingress-nginx, HAProxy, Traefik and Envoy read both"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, sourceRanges: [10.0.0.5] }"#,
+    "5:67: listeners[1].sourceRanges[0]: \"10.0.0.5\" is not a network; cure: write 10.0.0.5/32"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, sourceRanges: [10.0.0.1/8] }"#,
+    "5:67: warning: listeners[1].sourceRanges[0]: 10.0.0.1/8 has bits set beyond its length; 10.0.0.0/8 is used; cure: write 10.0.0.0/8"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { tcp: {} } }"#,
+    "5:52: listeners[1].probe: not in this version of tidegate; cure: remove it; nodes are judged by what Kubernetes reports"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, follow: {} }"#,
+    "5:52: listeners[1].follow: not in this version of tidegate; cure: remove it, or select the nodes that run the ingress with nodes.selector"
+)]
+#[case(
+    "http",
+    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, allowEmpty"
+)]
 fn one_more_listener_is_one_problem(#[case] listener: &str, #[case] expected: &str) {
     let first = "targetPort: 80 }\n";
     let text = GOOD.replace(first, &format!("{first}  - {listener}\n"));
@@ -123,7 +242,10 @@ fn engines_of_later_versions_are_refused_by_name(#[case] engine: &str) {
 
 #[rstest]
 #[case("{ name: lb-1, url: \"ftp://a\", secretFile: s }", "is not the address of an agent")]
-#[case("{ name: lb-1, url: \"https://user:hunter2@a/\", secretFile: s }", "\"https://a/\" is not the address of an agent")]
+#[case(
+    "{ name: lb-1, url: \"https://user:hunter2@a/\", secretFile: s }",
+    "\"https://a/\" is not the address of an agent"
+)]
 #[case("{ name: lb-1, url: \"https://a:8686/v1\", secretFile: s }", "without a path")]
 #[case("{ name: lb-1, url: \"a:8686\", secretFile: s }", "is not the address of an agent")]
 #[case("{ name: lb-0, url: \"https://b:8686\", secretFile: s }", "name lb-0 is taken (line 6)")]

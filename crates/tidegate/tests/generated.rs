@@ -1,4 +1,6 @@
 //! Generated documents are not stale, and every example in the documentation is a good file.
+// Helpers of tests may fail as tests do.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 

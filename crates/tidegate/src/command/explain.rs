@@ -46,7 +46,11 @@ fn present(node: &NodeStatus, outlook: &str, screen: &Screen) -> String {
     let _ = writeln!(text, "  why      rule {}: {}", node.rule, one_line(&node.reason));
     let _ = writeln!(text, "  since    {} ({})", screen.ago(node.since), clock(node.since));
     if let Some(guard) = node.held_by {
-        let _ = writeln!(text, "  held     {}", style.bad(&format!("by guard {guard}, which keeps the rule from being followed")));
+        let _ = writeln!(
+            text,
+            "  held     {}",
+            style.bad(&format!("by guard {guard}, which keeps the rule from being followed"))
+        );
     }
     if let Some(deadline) = node.deadline {
         let _ = writeln!(text, "  removed  {} ({})", screen.until(deadline), clock(deadline));
@@ -73,7 +77,8 @@ fn load_balancers(list: &[NodeAtLoadBalancer], screen: &Screen) -> String {
             Some(false) => ("no", crate::output::Style::faint),
             None => ("not known", crate::output::Style::busy),
         };
-        let live = lb.position.map_or_else(|| "-".to_owned(), |at| format!("revision {} (term {})", at.revision, at.term));
+        let live =
+            lb.position.map_or_else(|| "-".to_owned(), |at| format!("revision {} (term {})", at.revision, at.term));
         table.row(vec![lb.name.to_string(), reaches.to_owned(), live], Some((1, paint)));
     }
     table.show(screen)

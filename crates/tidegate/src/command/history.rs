@@ -15,7 +15,8 @@ use crate::output::{Screen, Style, Table, clock, print, print_json};
 
 /// Shows the newest changes.
 pub async fn history(args: &HistoryArgs, screen: Screen) -> Result<Exit, CommandError> {
-    let rows = match (ApiClient::from_args(&args.api)?.history(args.node.as_ref(), args.limit).await, &args.api.config) {
+    let rows = match (ApiClient::from_args(&args.api)?.history(args.node.as_ref(), args.limit).await, &args.api.config)
+    {
         (Ok(rows), _) => rows,
         (Err(error), Some(file)) if error.class() == ErrorClass::Transient => from_store(args, file).await?,
         (Err(error), _) => return Err(error.into()),
@@ -32,7 +33,10 @@ async fn from_store(args: &HistoryArgs, file: &Path) -> Result<Vec<HistoryRow>, 
     let (cluster, StoreConfig::Sqlite(path)) = load_store(file)?;
     // Opening a store creates it, which a command that reads must not do.
     if !path.exists() {
-        return Err(CommandError::NothingRecorded { place: path, cure: "start `tidegate run` or `tidegate controller`" });
+        return Err(CommandError::NothingRecorded {
+            place: path,
+            cure: "start `tidegate run` or `tidegate controller`",
+        });
     }
     let store = SqliteStore::open(&path, &cluster)?;
     let limit = usize::try_from(args.limit).unwrap_or(defaults::HISTORY);
@@ -60,7 +64,10 @@ pub fn history_table(rows: &[HistoryRow], screen: &Screen) -> String {
         };
         let paint = super::status::phase_paint(change.to);
         let rule = change.rule.to_string();
-        table.row(vec![when, revision, change.node.to_string(), step, rule, change.observation.clone()], Some((3, paint)));
+        table.row(
+            vec![when, revision, change.node.to_string(), step, rule, change.observation.clone()],
+            Some((3, paint)),
+        );
     }
     table.show(screen)
 }

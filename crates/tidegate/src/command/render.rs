@@ -94,7 +94,8 @@ fn example(controller: &ControllerConfig) -> DesiredState {
     for (name, v4, v6) in nodes {
         let (Ok(node), Ok(uid)) = (NodeName::parse(name), NodeUid::parse(name)) else { continue };
         let parsed: Vec<IpAddr> = [v4, v6].iter().filter_map(|text| text.parse().ok()).collect();
-        let of_family = |family: &tidegate_core::policy::IpFamily| parsed.iter().find(|a| family.contains(**a)).copied();
+        let of_family =
+            |family: &tidegate_core::policy::IpFamily| parsed.iter().find(|a| family.contains(**a)).copied();
         let addresses = controller.policy.ip_families.iter().filter_map(of_family).collect();
         let member = Member {
             node: node.clone(),

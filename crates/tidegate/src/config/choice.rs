@@ -29,7 +29,8 @@ impl Choice for ProxyProtocol {
 }
 
 impl Choice for AddressType {
-    const WORDS: &'static [(&'static str, Self)] = &[("InternalIP", Self::InternalIp), ("ExternalIP", Self::ExternalIp)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("InternalIP", Self::InternalIp), ("ExternalIP", Self::ExternalIp)];
 }
 
 impl Choice for IpFamily {

@@ -126,13 +126,11 @@ impl Inspector<'_> {
     fn key(&mut self, file: &At<Text<PathBuf>>) {
         let Some(bytes) = self.read(file) else { return };
         let path = self.base.join(&file.value.0);
-        match PrivateKeyDer::from_pem_slice(&bytes) {
-            Ok(_) => self.private(&path, &file.spot),
-            Err(_) => {
-                let message = format!("{} holds no private key", path.display());
-                self.problems.error(&file.spot, message, "write PEM without a passphrase: -----BEGIN PRIVATE KEY-----");
-            }
+        if PrivateKeyDer::from_pem_slice(&bytes).is_ok() {
+            return self.private(&path, &file.spot);
         }
+        let message = format!("{} holds no private key", path.display());
+        self.problems.error(&file.spot, message, "write PEM without a passphrase: -----BEGIN PRIVATE KEY-----");
     }
 
     /// Warns of a secret that everybody on this machine can read.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use tidegate_core::desired::{Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::{Balance, Listener, Protocol, ProxyProtocol};
 
 use super::raw::RawListener;
 use super::read::At;
@@ -33,7 +33,7 @@ fn read_listener(validator: &mut Validator<'_>, raw: &RawListener) -> Option<Lis
         bind: raw.bind.as_ref()?.value.0,
         protocol: value_or(raw.protocol.as_ref(), Protocol::Tcp),
         target_port: raw.target_port.as_ref()?.value.0.get(),
-        balance: value_or(raw.balance.as_ref(), Default::default()),
+        balance: value_or(raw.balance.as_ref(), Balance::RoundRobin),
         proxy_protocol: value_or(raw.proxy_protocol.as_ref(), ProxyProtocol::None),
         source_ranges: source_ranges(validator, raw),
         allow_empty: value_or(raw.allow_empty.as_ref(), false),

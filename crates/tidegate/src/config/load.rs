@@ -1,4 +1,6 @@
 //! Opening a configuration file for a role, or for examination.
+// A path to a method of `Validator` fixes its lifetime too early.
+#![allow(clippy::redundant_closure_for_method_calls)]
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

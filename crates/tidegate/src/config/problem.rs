@@ -114,12 +114,14 @@ impl Spot {
     }
 
     /// A key of the mapping at this spot.
+    #[must_use]
     pub fn key(&self, key: &str, place: Place) -> Self {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         Self { place, path }
     }
 
     /// An item of the list at this spot, counted from 0.
+    #[must_use]
     pub fn item(&self, index: usize, place: Place) -> Self {
         Self { place, path: format!("{}[{index}]", self.path) }
     }

@@ -12,9 +12,10 @@ use tidegate_core::node::AddressType;
 use tidegate_core::policy::{IpFamily, NodePolicy, NotReady};
 use tidegate_core::selector::Selector;
 
+use super::address::AgentUrl;
 use super::defaults;
 use super::read::{At, section};
-use super::text::{AgentUrl, TaintKey, Text, written};
+use super::text::{TaintKey, Text, written};
 
 section! {
     /// The configuration of Tidegate. One file serves all three roles; each reads the sections it needs.

@@ -148,7 +148,8 @@ impl<'a> Fields<'a> {
 
     /// Reads the value of a key that must be there; `example` shows how it is written.
     pub fn required<T: Read>(&mut self, key: &str, example: &str) -> Option<At<T>> {
-        let filled = self.entries.iter().any(|(e, name)| name == key && (T::NULL_IS_EMPTY || e.value.value != Value::Null));
+        let filled =
+            self.entries.iter().any(|(e, name)| name == key && (T::NULL_IS_EMPTY || e.value.value != Value::Null));
         if !filled {
             let spot = self.spot.key(key, self.spot.place);
             self.problems.error(&spot, "is missing", format!("add `{example}`"));

@@ -243,7 +243,7 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");
         for n in 1..12 {
             let items = vec![format!("*a{}", n - 1); 10].join(",");
-            bomb.push_str(&format!("a{n}: &a{n} [{items}]\n"));
+            bomb = format!("{bomb}a{n}: &a{n} [{items}]\n");
         }
         assert!(fails(&bomb).contains("too many values"));
     }

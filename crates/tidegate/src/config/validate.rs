@@ -1,5 +1,8 @@
 //! From the sections as written to what each role needs. Pure: no file is opened here.
 
+mod agent;
+mod load_balancers;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,13 +11,10 @@ use tidegate_core::policy::NodePolicy;
 
 use super::listeners::read_listeners;
 use super::problem::{Place, Problems, Spot};
-use super::raw::{RawAgent, RawConfig, RawEngine, RawLoadBalancer, RawNodes, RawTls};
+use super::raw::{RawConfig, RawNodes};
 use super::read::At;
 use super::text::Text;
-use super::{
-    AgentConfig, ControllerConfig, EngineConfig, LoadBalancerConfig, NginxConfig, Role, RunConfig, StoreConfig,
-    TlsConfig, WebhookConfig, defaults,
-};
+use super::{AgentConfig, ControllerConfig, Role, RunConfig, StoreConfig, defaults};
 
 /// Reads the sections of one file; relative paths start at the folder of the file.
 pub struct Validator<'a> {
@@ -147,137 +147,8 @@ impl Validator<'_> {
         resync.value.0
     }
 
-    fn load_balancers(&mut self) -> Vec<LoadBalancerConfig> {
-        let example = "loadBalancers: [{ name: lb-1, url: \"https://10.0.0.5:8686\", secretFile: /etc/tidegate/webhook.secret }]";
-        let list = self.need(self.raw.load_balancers.as_ref(), "loadBalancers", Role::Controller, example);
-        let Some(list) = list else { return Vec::new() };
-        if list.value.is_empty() && !self.problems.mentions("loadBalancers") {
-            self.problems.error(&list.spot, "is empty; `tidegate controller` needs one", format!("write `{example}`"));
-        }
-        self.check_distinct(&list.value);
-        list.value.iter().filter_map(|lb| self.load_balancer(lb)).collect()
-    }
-
-    fn check_distinct(&mut self, list: &[At<RawLoadBalancer>]) {
-        for (n, lb) in list.iter().enumerate() {
-            let before = list.iter().take(n);
-            if let Some(name) = &lb.name
-                && let Some(other) = before.clone().filter_map(|o| o.name.as_ref()).find(|o| o.value == name.value)
-            {
-                let message = format!("name {} is taken (line {})", name.value.0, other.spot.place.line);
-                self.problems.error(&name.spot, message, "give each load balancer a name of its own");
-            }
-            if let Some(url) = &lb.url
-                && let Some(other) = before.clone().filter_map(|o| o.url.as_ref()).find(|o| o.value == url.value)
-            {
-                let message = format!("the same agent stands in line {}", other.spot.place.line);
-                self.problems.error(&url.spot, message, "remove one of the two");
-            }
-        }
-    }
-
-    fn load_balancer(&mut self, lb: &At<RawLoadBalancer>) -> Option<LoadBalancerConfig> {
-        let client_identity = match (&lb.client_cert_file, &lb.client_key_file) {
-            (Some(cert), Some(key)) => Some((self.path(cert), self.path(key))),
-            (None, None) => None,
-            (Some(one), None) | (None, Some(one)) => {
-                self.problems.error(&one.spot, "comes alone", "write clientCertFile and clientKeyFile, or neither");
-                None
-            }
-        };
-        let url = lb.url.as_ref()?;
-        if url.0.0.scheme() == "http" && !is_loopback(&url.0.0) {
-            let cure = "use https with agent.tls, unless the network is trusted";
-            self.problems.warning(&url.spot, "what is sent can be read on the way (it cannot be forged)", cure);
-        }
-        let timeout = value_or(lb.timeout.as_ref(), defaults::PUSH_TIMEOUT);
-        if let Some(given) = lb.timeout.as_ref().filter(|_| timeout < Duration::from_secs(1)) {
-            self.problems.error(&given.spot, "is too short for any reload", "write at least 1s; 30s suits most");
-        }
-        Some(LoadBalancerConfig {
-            name: lb.name.as_ref()?.value.0.clone(),
-            url: url.0.0.clone(),
-            secret_file: self.path(lb.secret_file.as_ref()?),
-            ca_file: lb.ca_file.as_ref().map(|file| self.path(file)),
-            client_identity,
-            timeout,
-        })
-    }
-
-    fn agent_of(&mut self, role: Role) -> Option<AgentConfig> {
-        let agent = self.need(self.raw.agent.as_ref(), "agent", role, "agent: { engine: { nginx: {} } }")?;
-        let secret_files: Vec<PathBuf> =
-            agent.secret_files.iter().flat_map(|list| &list.value).map(|file| self.path(file)).collect();
-        if role == Role::Agent && secret_files.is_empty() && !self.problems.mentions("agent.secretFiles") {
-            let spot = agent.secret_files.as_ref().map_or_else(|| agent.spot.key("secretFiles", agent.spot.place), |l| l.spot.clone());
-            let cure = "add `secretFiles: [ /etc/tidegate/webhook.secret ]`";
-            self.problems.error(&spot, "no secret: nobody could send this agent anything", cure);
-        }
-        let tls = agent.tls.as_ref().map(|tls| self.tls(tls));
-        let engine = agent.engine.as_ref().and_then(|engine| self.engine(engine));
-        Some(AgentConfig {
-            cluster: self.raw.cluster.as_ref().and_then(|c| c.name.as_ref()).map(|name| name.value.0.clone()),
-            state_dir: self.path_or(agent.state_dir.as_ref(), defaults::STATE_DIR),
-            engine: engine?,
-            webhook: self.webhook(agent, secret_files, tls.unwrap_or_default()),
-        })
-    }
-
-    fn webhook(&self, agent: &RawAgent, secret_files: Vec<PathBuf>, tls: Option<TlsConfig>) -> WebhookConfig {
-        WebhookConfig {
-            listen: value_or(agent.listen.as_ref(), defaults::AGENT_LISTEN),
-            secret_files,
-            tls,
-            max_body_bytes: value_or(agent.max_body_bytes.as_ref(), defaults::MAX_BODY_BYTES),
-        }
-    }
-
-    fn tls(&self, tls: &RawTls) -> Option<TlsConfig> {
-        Some(TlsConfig {
-            cert_file: self.path(tls.cert_file.as_ref()?),
-            key_file: self.path(tls.key_file.as_ref()?),
-            client_ca_file: tls.client_ca_file.as_ref().map(|file| self.path(file)),
-        })
-    }
-
-    fn engine(&mut self, engine: &At<RawEngine>) -> Option<EngineConfig> {
-        let Some(nginx) = &engine.nginx else {
-            if !self.problems.mentions("agent.engine") {
-                self.problems.error(&engine.spot, "no engine is chosen", "write `nginx: {}`");
-            }
-            return None;
-        };
-        Some(EngineConfig::Nginx(NginxConfig {
-            config_file: self.path_or(nginx.config_file.as_ref(), defaults::NGINX_CONFIG),
-            template: nginx.template.as_ref().map(|file| self.path(file)),
-            min_reload_interval: value_or(nginx.min_reload_interval.as_ref(), defaults::MIN_RELOAD_INTERVAL),
-            binary: self.program(nginx.binary.as_ref()),
-            workers: nginx.workers.as_ref().map(|n| n.value.0),
-            worker_shutdown_timeout: nginx.worker_shutdown_timeout.as_ref().map(|t| t.value.0),
-        }))
-    }
-
     /// A path as the file has it, from the folder of the file.
     pub fn path(&self, file: &At<Text<PathBuf>>) -> PathBuf {
         self.base.join(&file.value.0)
     }
-
-    fn path_or(&self, file: Option<&At<Text<PathBuf>>>, default: &str) -> PathBuf {
-        file.map_or_else(|| PathBuf::from(default), |file| self.path(file))
-    }
-
-    /// A program without a folder is looked up in PATH.
-    fn program(&self, file: Option<&At<Text<PathBuf>>>) -> PathBuf {
-        match file {
-            None => PathBuf::from(defaults::NGINX_BINARY),
-            Some(bare) if bare.value.0.components().count() == 1 => bare.value.0.clone(),
-            Some(path) => self.path(path),
-        }
-    }
-}
-
-fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|a| a.is_loopback())
 }

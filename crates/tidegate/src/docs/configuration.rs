@@ -72,7 +72,8 @@ impl<'a> Page<'a> {
         };
         let examples = property.get("examples").and_then(Value::as_array);
         let examples: Vec<String> = examples.into_iter().flatten().map(code).collect();
-        let example = if examples.is_empty() { String::new() } else { format!(" For example {}.", examples.join(", ")) };
+        let example =
+            if examples.is_empty() { String::new() } else { format!(" For example {}.", examples.join(", ")) };
         let cells = [format!("`{key}`"), self.kind(property), default, format!("{description}{example}")];
         format!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
     }
@@ -135,7 +136,8 @@ fn code(value: &Value) -> String {
     match value {
         Value::String(text) => format!("`{text}`"),
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+            let items: Vec<String> =
+                items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
             format!("`[{}]`", items.join(", "))
         }
         other => format!("`{other}`"),

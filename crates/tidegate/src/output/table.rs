@@ -41,7 +41,8 @@ impl Table {
         let before: usize = widths.iter().take(last).map(|width| width + GAP.len()).sum();
         let room = screen.width.map(|width| width.saturating_sub(before));
         let below = room.is_some_and(|room| room < LEAST && widths.last().is_some_and(|wide| *wide > room));
-        let head: Vec<Cell> = self.head.iter().map(|text| Cell { text: text.clone(), paint: Some(Style::faint) }).collect();
+        let head: Vec<Cell> =
+            self.head.iter().map(|text| Cell { text: text.clone(), paint: Some(Style::faint) }).collect();
         let mut text = String::new();
         for row in std::iter::once(&head).chain(&self.rows) {
             let mut line = String::new();
@@ -51,7 +52,8 @@ impl Table {
                     line.push_str(GAP);
                 } else if below && !std::ptr::eq(row, &raw const head) {
                     let room = screen.width.unwrap_or(LEAST).saturating_sub(4);
-                    line = format!("{}\n    {}", line.trim_end(), painted(&shortened(cell, Some(room)), 0, screen.style));
+                    line =
+                        format!("{}\n    {}", line.trim_end(), painted(&shortened(cell, Some(room)), 0, screen.style));
                 } else {
                     line.push_str(&painted(&shortened(cell, room.filter(|_| !below)), 0, screen.style));
                 }
@@ -108,7 +110,10 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(&["NODE", "STATE", "WHY"]);
-        table.row(vec!["w1".into(), "active".into(), "Ready since this morning, and nothing speaks against it".into()], None);
+        table.row(
+            vec!["w1".into(), "active".into(), "Ready since this morning, and nothing speaks against it".into()],
+            None,
+        );
         table.row(vec!["worker-22".into(), "out".into(), "bad\u{1b}[31m\nnews".into()], None);
         table
     }

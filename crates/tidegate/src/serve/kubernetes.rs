@@ -127,7 +127,9 @@ async fn from_file(path: &Path) -> anyhow::Result<kube::Config> {
 
 async fn from_environment() -> anyhow::Result<kube::Config> {
     let wrong = |error| {
-        anyhow!("neither cluster.kubeconfig is set nor is this a pod, and $KUBECONFIG or ~/.kube/config cannot be used: {error}")
+        anyhow!(
+            "neither cluster.kubeconfig is set nor is this a pod, and $KUBECONFIG or ~/.kube/config cannot be used: {error}"
+        )
     };
     let file = Kubeconfig::read().map_err(wrong)?;
     kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)

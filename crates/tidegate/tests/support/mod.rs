@@ -31,7 +31,7 @@ pub fn screen(width: Option<usize>) -> Screen {
     Screen { style: Style::PLAIN, width, now: now() }
 }
 
-pub fn node(name: &str, address: &str, state: &str, rule: &str, reason: &str, seconds: u64) -> Value {
+pub fn node(name: &str, address: &str, [state, rule, reason]: [&str; 3], seconds: u64) -> Value {
     json!({ "name": name, "uid": format!("uid-{name}"), "addresses": [address], "state": state, "rule": rule,
             "reason": reason, "since": ago(seconds) })
 }
@@ -50,9 +50,9 @@ pub fn healthy() -> Value {
         "desired": { "term": 4, "revision": 128, "hash": HASH },
         "frozen": null,
         "nodes": [
-            node("worker-1", "10.0.0.11", "active", "eligible", "Ready since 2026-11-20T08:00:00Z", 7200),
-            node("worker-2", "10.0.0.12", "active", "eligible", "Ready since 2026-11-20T08:00:00Z", 7200),
-            node("worker-3", "10.0.0.13", "out", "joining", "Ready for 4s, joins after 10s", 4),
+            node("worker-1", "10.0.0.11", ["active", "eligible", "Ready since 2026-11-20T08:00:00Z"], 7200),
+            node("worker-2", "10.0.0.12", ["active", "eligible", "Ready since 2026-11-20T08:00:00Z"], 7200),
+            node("worker-3", "10.0.0.13", ["out", "joining", "Ready for 4s, joins after 10s"], 4),
         ],
         "loadBalancers": [load_balancer("lb-1", true)],
         "guards": [],
@@ -62,13 +62,15 @@ pub fn healthy() -> Value {
 /// Everything that can be wrong at three in the morning.
 pub fn troubled() -> Value {
     let mut status = healthy();
-    let reason = "Ready=Unknown since 2026-11-24T02:58:00Z, reason NodeStatusUnknown: Kubelet stopped posting node status";
-    let mut held = node("worker-1", "10.0.0.11", "active", "not-ready", reason, 120);
+    let reason =
+        "Ready=Unknown since 2026-11-24T02:58:00Z, reason NodeStatusUnknown: Kubelet stopped posting node status";
+    let mut held = node("worker-1", "10.0.0.11", ["active", "not-ready", reason], 120);
     held["heldBy"] = json!("never-empty");
-    let mut leaving = node("worker-2", "10.0.0.12", "draining", "deleting", "deletionTimestamp is set", 12);
+    let mut leaving = node("worker-2", "10.0.0.12", ["draining", "deleting", "deletionTimestamp is set"], 12);
     leaving["deadline"] = json!(after(now(), Duration::from_secs(18)).to_string());
-    status["nodes"] = json!([held, leaving, node("worker-3", "10.0.0.13", "out", "joining", "taint x", 4)]);
-    status["frozen"] = json!({ "reason": "the last complete LIST of the nodes is 2m old (limit 1m 30s)", "since": ago(30) });
+    status["nodes"] = json!([held, leaving, node("worker-3", "10.0.0.13", ["out", "joining", "taint x"], 4)]);
+    status["frozen"] =
+        json!({ "reason": "the last complete LIST of the nodes is 2m old (limit 1m 30s)", "since": ago(30) });
     status["guards"] = json!([{ "guard": "never-empty", "holding": ["worker-1"], "since": ago(120), "reason": "no active node would be left" }]);
     let mut unreachable = load_balancer("lb-2", false);
     unreachable["lastSeen"] = json!(ago(95));

@@ -31,7 +31,11 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
         lines.push(format!("{}; meanwhile no node is taken out involuntarily", style.bad(&line)));
     }
     for guard in &status.guards {
-        let held = if guard.holding.is_empty() { "is in the way".to_owned() } else { format!("holds {} back", names(&guard.holding)) };
+        let held = if guard.holding.is_empty() {
+            "is in the way".to_owned()
+        } else {
+            format!("holds {} back", names(&guard.holding))
+        };
         let line = format!("guard {} {held} for {}", guard.guard, screen.age(guard.since));
         lines.push(format!("{}: {}", style.bad(&line), one_line(&guard.reason)));
     }
@@ -125,7 +129,8 @@ fn nodes(status: &ClusterStatus, screen: &Screen) -> String {
         return screen.style.faint("no nodes: none is observed, and none is a member\n");
     }
     let count = |phase| status.nodes.iter().filter(|node| node.state == phase).count();
-    let counts = [Phase::Active, Phase::Draining, Phase::Out].map(|phase| format!("{} {}", count(phase), phase.as_str()));
+    let counts =
+        [Phase::Active, Phase::Draining, Phase::Out].map(|phase| format!("{} {}", count(phase), phase.as_str()));
     let mut table = Table::new(&["NODE", "STATE", "ADDRESS", "RULE", "FOR", "WHY"]);
     for node in &status.nodes {
         let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();

@@ -1,0 +1,81 @@
+//! The agent: where it listens, whom it trusts, what it drives.
+
+use std::path::PathBuf;
+
+use super::{Validator, value_or};
+use crate::config::raw::{RawAgent, RawEngine, RawTls};
+use crate::config::read::At;
+use crate::config::text::Text;
+use crate::config::{AgentConfig, EngineConfig, NginxConfig, Role, TlsConfig, WebhookConfig, defaults};
+
+impl Validator<'_> {
+    /// What an agent needs in this role; none when something is wrong.
+    pub(super) fn agent_of(&mut self, role: Role) -> Option<AgentConfig> {
+        let agent = self.need(self.raw.agent.as_ref(), "agent", role, "agent: { engine: { nginx: {} } }")?;
+        let secret_files: Vec<PathBuf> =
+            agent.secret_files.iter().flat_map(|list| &list.value).map(|file| self.path(file)).collect();
+        if role == Role::Agent && secret_files.is_empty() && !self.problems.mentions("agent.secretFiles") {
+            let spot = agent
+                .secret_files
+                .as_ref()
+                .map_or_else(|| agent.spot.key("secretFiles", agent.spot.place), |l| l.spot.clone());
+            let cure = "add `secretFiles: [ /etc/tidegate/webhook.secret ]`";
+            self.problems.error(&spot, "no secret: nobody could send this agent anything", cure);
+        }
+        let tls = agent.tls.as_ref().map(|tls| self.tls(tls));
+        let engine = agent.engine.as_ref().and_then(|engine| self.engine(engine));
+        Some(AgentConfig {
+            cluster: self.raw.cluster.as_ref().and_then(|c| c.name.as_ref()).map(|name| name.value.0.clone()),
+            state_dir: self.path_or(agent.state_dir.as_ref(), defaults::STATE_DIR),
+            engine: engine?,
+            webhook: webhook(agent, secret_files, tls.unwrap_or_default()),
+        })
+    }
+
+    fn tls(&self, tls: &RawTls) -> Option<TlsConfig> {
+        Some(TlsConfig {
+            cert_file: self.path(tls.cert_file.as_ref()?),
+            key_file: self.path(tls.key_file.as_ref()?),
+            client_ca_file: tls.client_ca_file.as_ref().map(|file| self.path(file)),
+        })
+    }
+
+    fn engine(&mut self, engine: &At<RawEngine>) -> Option<EngineConfig> {
+        let Some(nginx) = &engine.nginx else {
+            if !self.problems.mentions("agent.engine") {
+                self.problems.error(&engine.spot, "no engine is chosen", "write `nginx: {}`");
+            }
+            return None;
+        };
+        Some(EngineConfig::Nginx(NginxConfig {
+            config_file: self.path_or(nginx.config_file.as_ref(), defaults::NGINX_CONFIG),
+            template: nginx.template.as_ref().map(|file| self.path(file)),
+            min_reload_interval: value_or(nginx.min_reload_interval.as_ref(), defaults::MIN_RELOAD_INTERVAL),
+            binary: self.program(nginx.binary.as_ref()),
+            workers: nginx.workers.as_ref().map(|n| n.value.0),
+            worker_shutdown_timeout: nginx.worker_shutdown_timeout.as_ref().map(|t| t.value.0),
+        }))
+    }
+
+    fn path_or(&self, file: Option<&At<Text<PathBuf>>>, default: &str) -> PathBuf {
+        file.map_or_else(|| PathBuf::from(default), |file| self.path(file))
+    }
+
+    /// A program without a folder is looked up in PATH.
+    fn program(&self, file: Option<&At<Text<PathBuf>>>) -> PathBuf {
+        match file {
+            None => PathBuf::from(defaults::NGINX_BINARY),
+            Some(bare) if bare.value.0.components().count() == 1 => bare.value.0.clone(),
+            Some(path) => self.path(path),
+        }
+    }
+}
+
+fn webhook(agent: &RawAgent, secret_files: Vec<PathBuf>, tls: Option<TlsConfig>) -> WebhookConfig {
+    WebhookConfig {
+        listen: value_or(agent.listen.as_ref(), defaults::AGENT_LISTEN),
+        secret_files,
+        tls,
+        max_body_bytes: value_or(agent.max_body_bytes.as_ref(), defaults::MAX_BODY_BYTES),
+    }
+}
