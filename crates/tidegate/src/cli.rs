@@ -79,7 +79,7 @@ pub enum Command {
     /// Prints a completion script for a shell
     #[command(after_help = "Example:\n  tidegate completions bash > /etc/bash_completion.d/tidegate")]
     Completions {
-        /// Which shell.
+        /// Which shell
         shell: Shell,
     },
 }
@@ -101,7 +101,7 @@ pub struct LogArgs {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
     /// Which log lines: error, warn, info, debug, trace, or a filter such as `info,tidegate_agent=debug`
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "RUST_LOG", hide_env_values = true, default_value = "info", value_name = "FILTER")]
     pub log: String,
 }
 
@@ -144,7 +144,7 @@ pub struct ControllerArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ApiArgs {
     /// Address of the controller's API [default: http://127.0.0.1:8685]
-    #[arg(long, env = "TIDEGATE_API", value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(long, env = "TIDEGATE_API", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
     pub api: Option<String>,
     /// Take the address (api.listen) from this configuration file
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]

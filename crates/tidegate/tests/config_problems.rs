@@ -290,3 +290,36 @@ fn a_syntax_error_says_where() {
     let found = examine("listeners: [ {name: a\nstore: {}\n", Some(Role::Run));
     assert!(found.len() == 1 && found[0].contains("not YAML"), "{found:?}");
 }
+
+/// Whatever is typed, cut or pasted wrongly is a problem with a place, never a crash.
+#[test]
+fn a_mangled_file_never_ends_in_a_crash() {
+    let whole = include_str!("../../../examples/controller.yaml");
+    let junk = ["{", "]", ":", "- ", "\t", "\"", "&a ", "*a", "!x ", "|", "\n", "\u{0}", "\u{1F600}", "? "];
+    // A linear congruential generator (Knuth's MMIX): the same mangling in every run.
+    let mut seed = 7_u64;
+    let mut next = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let mut text: Vec<char> = whole.chars().collect();
+        for _ in 0..=next(3) {
+            let at = next(text.len());
+            match next(3) {
+                0 => drop(text.remove(at)),
+                1 => text.truncate(at.max(50)),
+                _ => drop(text.splice(at..at, junk[next(junk.len())].chars())),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let problems = examine_text(&text, Path::new("/"), Some(Role::Controller), false).problems;
+        assert!(
+            problems.iter().all(|p| p.place.line > 0 && !p.message.is_empty() && !p.cure.is_empty()),
+            "{problems:#?}"
+        );
+        refused += usize::from(!problems.is_empty());
+    }
+    assert!(refused > 1000, "only {refused} of 3000 were refused: the mangling is too gentle");
+}
