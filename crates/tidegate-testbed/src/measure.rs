@@ -96,6 +96,11 @@ impl ApiClock {
         }
     }
 
+    /// When the newest event came, if any did.
+    pub fn newest(&self) -> Option<Instant> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).last().map(|sighting| sighting.at)
+    }
+
     fn find(&self, mark: usize, wanted: impl Fn(&Sighting) -> bool) -> Option<Instant> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().skip(mark).find(|sighting| wanted(sighting)).map(|sighting| sighting.at)

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
+use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::SiteOptions;
 use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::kubelet::Bulk;
-use tidegate_testbed::scenario::{RunConfig, Scenario, active, in_sync};
+use tidegate_testbed::scenario::{RunConfig, Scenario, active, in_sync, stands};
 
 const NODES: u32 = 50;
 const CHANGES: usize = 500;
@@ -28,20 +29,27 @@ async fn five_hundred_changes_in_two_seconds_cost_at_most_four_reloads() -> Resu
 
     let started = Instant::now();
     flip(&scene, &bulk).await?;
-    let took = started.elapsed();
 
     // Each node was flipped ten times and ends as it began, but every fifth ends excluded.
-    let expected = all - NODES as usize / 5;
-    let (_, after) = scene.wait("the end state live", |s| in_sync(s) && active(s) == expected).await?;
+    let (_, after) = scene.wait("the end state live", |status| in_sync(status) && is_end_state(status)).await?;
     let reloads = reloads(&after) - reloads(&before);
+    let took = scene.clock.newest().map_or(Duration::ZERO, |last| last.saturating_duration_since(started));
     println!("{CHANGES} changes in {took:.2?}: {reloads} reloads");
-    // The API server of a busy machine may take longer for its 500 writes: one more reload for each second.
+    // On a busy machine the events take longer to arrive: one more reload for each second that they do.
     let allowed = 4 + took.saturating_sub(Duration::from_secs(2)).as_millis().div_ceil(1000);
     assert!(u128::from(reloads) <= allowed, "{reloads} reloads for {CHANGES} changes in {took:?}");
     tokio::time::sleep(Duration::from_secs(3)).await;
     let settled = scene.status.read().await?;
-    assert_eq!((active(&settled), self::reloads(&settled)), (expected, self::reloads(&after)), "nothing comes later");
+    assert!(is_end_state(&settled));
+    assert_eq!(self::reloads(&settled), self::reloads(&after), "nothing comes later");
     Ok(())
+}
+
+fn is_end_state(status: &ClusterStatus) -> bool {
+    (0..NODES).all(|number| {
+        let phase = if number % 5 == 0 { Phase::Draining } else { Phase::Active };
+        stands(status, &format!("burst-{number}"), phase)
+    })
 }
 
 async fn flip(scene: &Scenario, bulk: &Bulk) -> Result<()> {

@@ -5,15 +5,21 @@ use std::time::Duration;
 use anyhow::Result;
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
+use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario};
 use tidegate_testbed::traffic::{LongLived, TrafficOptions};
 use tidegate_testbed::{Site, SiteOptions};
 
 const REQUESTS: u64 = 100_000;
 
+/// Without the lifecycle controller: on a busy machine it would add NotReady nodes that nobody planned.
+fn site() -> SiteOptions {
+    SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_in_planned_changes() -> Result<()> {
-    let mut scene = Scenario::serving(SiteOptions::default(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
     let target = scene.site.lb_address(PORT)?;
     let options = TrafficOptions {
         new_per_second: 900,
@@ -63,7 +69,7 @@ async fn one_round(scene: &mut Scenario, round: u32) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draining_node_gets_no_new_connection_while_its_old_ones_live_on() -> Result<()> {
-    let mut scene = Scenario::serving(SiteOptions::default(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
     let target = scene.site.lb_address(PORT)?;
     // Six of them over three nodes: at least one is on the node that drains.
     let mut long = Vec::new();
@@ -95,7 +101,7 @@ async fn old_generations(scene: &mut Scenario) -> Result<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upgrading_tidegate_does_not_touch_traffic() -> Result<()> {
-    let mut scene = Scenario::serving(SiteOptions::default(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
     for _ in 0..3 {
         let ended = scene.tidegate.terminate(Duration::from_secs(10)).await?;
