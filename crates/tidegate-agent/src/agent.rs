@@ -4,6 +4,7 @@ mod assemble;
 mod boot;
 mod failures;
 mod job;
+mod lock;
 mod mailbox;
 mod start_error;
 mod status;

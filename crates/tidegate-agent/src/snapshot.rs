@@ -101,15 +101,26 @@ impl Snapshots {
         write(&path, state).map_err(|source| SnapshotError::Write { path, source })
     }
 
-    /// Makes a state, which was just verified, the last-known-good one, durably.
+    /// Brings the candidate to the disk: while the engine reloads there is time for it.
+    pub fn sync_candidate(&self) -> Result<(), SnapshotError> {
+        let path = self.candidate_path();
+        let synced = std::fs::File::open(&path).and_then(|file| file.sync_all());
+        synced.map_err(|source| SnapshotError::Write { path, source })
+    }
+
+    /// Makes the candidate, which was just verified, the last-known-good state, durably.
+    pub fn promote_candidate(&self) -> Result<(), SnapshotError> {
+        self.sync_candidate()?;
+        let path = self.good_path();
+        let renamed = std::fs::rename(self.candidate_path(), &path);
+        let done = renamed.and_then(|()| std::fs::File::open(&self.dir)?.sync_all());
+        done.map_err(|source| SnapshotError::Write { path, source })
+    }
+
+    /// Makes a state the last-known-good one, durably.
     pub fn promote(&self, state: &DesiredState) -> Result<(), SnapshotError> {
         self.note_candidate(state)?;
-        let (candidate, path) = (self.candidate_path(), self.good_path());
-        let done = std::fs::File::open(&candidate)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| std::fs::rename(&candidate, &path))
-            .and_then(|()| std::fs::File::open(&self.dir)?.sync_all());
-        done.map_err(|source| SnapshotError::Write { path, source })
+        self.promote_candidate()
     }
 
     fn good_path(&self) -> PathBuf {

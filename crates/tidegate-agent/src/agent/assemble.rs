@@ -1,12 +1,9 @@
 //! The parts of an agent, put together.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
 use tidegate_core::ids::ClusterName;
 use tidegate_core::pacing::Pacer;
 use tidegate_core::protocol::AgentStatus;
@@ -16,6 +13,7 @@ use super::StartError;
 use super::boot::boot;
 use super::failures::FailedCandidates;
 use super::job::Message;
+use super::lock::StateDirLock;
 use super::mailbox::Mailbox;
 use super::worker::Worker;
 use crate::command::SystemCommands;
@@ -34,24 +32,26 @@ pub struct Parts {
     cluster: Option<ClusterName>,
     pipeline: Pipeline,
     floor: Duration,
-    lock: File,
+    lock: StateDirLock,
 }
 
 impl Parts {
     /// For these settings.
     pub(super) async fn new(settings: AgentSettings, hook: StepHook) -> Result<Self, StartError> {
-        let EngineSettings::Nginx(nginx) = &settings.engine;
-        let lock = prepare_dir(&settings.state_dir)?;
-        let engine = Nginx::new(nginx, &settings.state_dir, Arc::new(SystemCommands)).await?;
-        let file = LiveFile::new(nginx.config_file.clone(), settings.take_over);
+        let AgentSettings { cluster, state_dir, engine: EngineSettings::Nginx(mut nginx), take_over } = settings;
+        // nginx is started in `/`, and known again by the path it was started with.
+        let [state_dir, config_file] = [state_dir, nginx.config_file].map(|p| std::path::absolute(&p).unwrap_or(p));
+        nginx.config_file = config_file;
+        let lock = StateDirLock::take(&state_dir)?;
+        let engine = Nginx::new(&nginx, &state_dir, Arc::new(SystemCommands)).await?;
+        let file = LiveFile::new(nginx.config_file, take_over);
         let pipeline = Pipeline { engine: Arc::new(engine), file, hook };
-        let AgentSettings { cluster, state_dir, .. } = settings;
         Ok(Self { state_dir, cluster, pipeline, floor: nginx.min_reload_interval, lock })
     }
 
     /// For an engine of the caller's own; `floor`: the least time between two reloads.
     pub fn with_engine(state_dir: PathBuf, pipeline: Pipeline, floor: Duration) -> Result<Self, StartError> {
-        let lock = prepare_dir(&state_dir)?;
+        let lock = StateDirLock::take(&state_dir)?;
         Ok(Self { state_dir, cluster: None, pipeline, floor, lock })
     }
 
@@ -76,17 +76,5 @@ impl Parts {
         let booted = boot(worker, self.cluster, &metrics).await;
         let booted = booted.map_err(|refusal| StartError::Snapshot { path: self.state_dir, refusal })?;
         Ok(Mailbox::new(booted, inbox, Pacer::new(self.floor), metrics))
-    }
-}
-
-/// Makes the state directory and takes its lock.
-fn prepare_dir(path: &Path) -> Result<File, StartError> {
-    let failed = |source| StartError::StateDir { path: path.to_owned(), source };
-    std::fs::create_dir_all(path).map_err(failed)?;
-    let lock = File::create(path.join("agent.lock")).map_err(failed)?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::InUse { path: path.to_owned() }),
-        Err(errno) => Err(failed(io::Error::from(errno))),
     }
 }

@@ -97,7 +97,8 @@ async fn bring_live(worker: &mut Worker, state: &Arc<DesiredState>) -> ApplyRepo
         let Done { report, .. } = worker.apply(state, rendered, timings).await;
         return report;
     };
-    worker.record(state, generation);
+    let written = worker.snapshots.promote(state);
+    worker.record(state, generation, written);
     let live = worker.live.as_ref().map(super::worker::LiveContent::live);
     ApplyReport { outcome, live, timings: timings.steps().to_vec() }
 }

@@ -79,6 +79,12 @@ impl Board {
         self.sender.send_if_modified(|status| status.last_error.take().is_some());
     }
 
+    /// Notes that what no apply had caused is over.
+    pub fn recovered(&self) {
+        let of_no_apply = |error: &mut LastError| error.position.is_none();
+        self.sender.send_if_modified(|status| status.last_error.take_if(of_no_apply).is_some());
+    }
+
     /// Counts a reload.
     pub fn reloaded(&self) {
         self.sender.send_modify(|status| status.reloads += 1);

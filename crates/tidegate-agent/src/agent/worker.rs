@@ -2,7 +2,6 @@
 
 mod restart;
 
-use std::fs::File;
 use std::sync::Arc;
 
 use tidegate_core::class::ErrorClass;
@@ -13,8 +12,9 @@ use tidegate_core::step::Step;
 use tokio::time::Instant;
 
 use super::failures::FailedCandidates;
+use super::lock::StateDirLock;
 use crate::engine::Pulse;
-use crate::pipeline::{Ended, Pipeline, Rendered, Timings};
+use crate::pipeline::{Ended, Pipeline, Rendered, Timings, blocking};
 use crate::snapshot::{SnapshotError, Snapshots};
 
 /// What is verified to be live.
@@ -58,7 +58,7 @@ pub struct Worker {
     /// The last trouble with the snapshot; cleared when it is written.
     pub(super) snapshot_error: Option<SnapshotError>,
     /// Held for as long as the agent lives.
-    pub(super) _lock: File,
+    pub(super) _lock: StateDirLock,
 }
 
 impl Worker {
@@ -75,7 +75,9 @@ impl Worker {
         (self.pipeline.hook)("render:done");
         let generation = rendered.generation();
         if self.serves(generation) {
-            self.record(state, generation);
+            // The position must survive a restart, also when the content is the same.
+            let written = self.snapshots.promote(state);
+            self.record(state, generation, written);
             return Prepared::Answered(self.report(Outcome::Unchanged, &timings));
         }
         match self.failures.get(generation).filter(|_| !again) {
@@ -90,15 +92,20 @@ impl Worker {
     /// Runs the pipeline.
     pub async fn apply(&mut self, state: &Arc<DesiredState>, rendered: Rendered, mut timings: Timings) -> Done {
         let generation = rendered.generation();
-        if let Err(error) = self.snapshots.note_candidate(state) {
-            tracing::warn!(%error, "going on without a note of the candidate");
-            self.snapshot_error = Some(error);
-        }
+        let noted = self.note_candidate(state).await;
+        let (snapshots, syncing) = (self.snapshots.clone(), self.snapshots.clone());
+        let sync = tokio::task::spawn_blocking(move || syncing.sync_candidate());
         let Ended { result, reloaded_at } = self.pipeline.run(rendered, &mut timings).await;
+        // Its result counts when the candidate is promoted.
+        drop(sync.await);
         let outcome = match result {
             Ok(verified) => {
                 self.failures.forget(generation);
-                self.record(state, verified.generation());
+                let state_again = state.clone();
+                let promote =
+                    move || if noted { snapshots.promote_candidate() } else { snapshots.promote(&state_again) };
+                let written = blocking(promote).await;
+                self.record(state, verified.generation(), written);
                 Outcome::Applied
             }
             Err(outcome) => {
@@ -109,17 +116,28 @@ impl Worker {
         Done { report: self.report(outcome, &timings), reloaded_at }
     }
 
+    /// Without the note a killed agent may restart with an older state: no reason not to serve the newer one.
+    async fn note_candidate(&self, state: &Arc<DesiredState>) -> bool {
+        let (snapshots, state) = (self.snapshots.clone(), state.clone());
+        let noted = blocking(move || snapshots.note_candidate(&state)).await;
+        noted.inspect_err(|error| tracing::warn!(%error, "going on without a note of the candidate")).is_ok()
+    }
+
     /// Whether this is live: verified before, and the engine still runs.
     fn serves(&self, generation: ContentHash) -> bool {
         self.live.as_ref().is_some_and(|live| live.generation == generation)
             && matches!(self.pipeline.engine.pulse(), Pulse::Running { .. })
     }
 
-    /// Notes what is live, in memory and in the snapshot.
-    pub(super) fn record(&mut self, state: &Arc<DesiredState>, generation: ContentHash) {
+    /// Notes what is live; `written`: whether the snapshot says so too.
+    pub(super) fn record(
+        &mut self,
+        state: &Arc<DesiredState>,
+        generation: ContentHash,
+        written: Result<(), SnapshotError>,
+    ) {
         self.live = Some(LiveContent { state: state.clone(), generation });
-        // The position must survive a restart, also when the content is the same.
-        match self.snapshots.promote(state) {
+        match written {
             Ok(()) => {
                 self.snapshot_error = None;
                 (self.pipeline.hook)("snapshot:written");

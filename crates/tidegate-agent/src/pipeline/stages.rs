@@ -1,5 +1,7 @@
 //! The stages of one apply as types: a stage can only be made of the one before it.
 
+use std::path::Path;
+
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
@@ -9,6 +11,11 @@ use super::undo::{Interrupted, Undo};
 use super::{Pipeline, blocking};
 use crate::engine::{Confirmation, Engine, Rendering};
 use crate::file::{Candidate, Previous};
+
+/// Starts what the swap will wait for; whether it succeeded counts there.
+fn sync_early(path: &Path) {
+    drop(std::fs::File::open(path).and_then(|file| file.sync_all()));
+}
 
 /// A configuration as text.
 #[derive(Clone, Debug)]
@@ -58,7 +65,10 @@ impl Rendered {
         let written = blocking(move || Candidate::write(&file, text)).await;
         let candidate = written.map_err(|e| Interrupted::BeforeSwap(e.into_failure()))?;
         hook("swap:temp-written");
-        on.engine.validate(candidate.path()).await.map_err(Interrupted::BeforeSwap)?;
+        // Both only read it, and the disk is the slower one.
+        let syncing = candidate.path().to_owned();
+        let (checked, ()) = tokio::join!(on.engine.validate(candidate.path()), blocking(move || sync_early(&syncing)));
+        checked.map_err(Interrupted::BeforeSwap)?;
         hook("validate:done");
         Ok(Validated { generation, candidate })
     }

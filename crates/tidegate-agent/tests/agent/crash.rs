@@ -1,5 +1,6 @@
 //! The agent is killed at each named point of an apply, by SIGKILL, as a process of its own.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -58,8 +59,7 @@ async fn a_kill_at_any_point_leaves_a_whole_file_and_the_restart_goes_on_from_it
     apply_ok(&agent, &state(1, content(1))).await;
     agent.shutdown().await;
     let load = Load::start(vip);
-    let mut revision = 1;
-    for point in POINTS {
+    for (revision, point) in (1..).zip(POINTS) {
         let (before, wanted) = (state(revision, content(revision)), state(revision + 1, content(revision + 1)));
         let status = Command::new(std::env::current_exe().unwrap())
             .args(["crash::child", "--exact"])
@@ -68,7 +68,6 @@ async fn a_kill_at_any_point_leaves_a_whole_file_and_the_restart_goes_on_from_it
             .env(STATE, serde_json::to_string(&wanted).unwrap())
             .output()
             .unwrap();
-        use std::os::unix::process::ExitStatusExt;
         assert_eq!(status.status.signal(), Some(9), "{point}: {}", String::from_utf8_lossy(&status.stdout));
         // Whole, valid, and one of the two.
         rig.check_live_file();
@@ -89,7 +88,6 @@ async fn a_kill_at_any_point_leaves_a_whole_file_and_the_restart_goes_on_from_it
         assert_eq!(answering(vip), [backend(wanted.position.revision.0)].into(), "{point}");
         assert_eq!(rig.conf_dir(), ["nginx.conf"], "{point}");
         agent.shutdown().await;
-        revision += 1;
     }
     assert_eq!(load.stop(), Vec::<String>::new());
 }

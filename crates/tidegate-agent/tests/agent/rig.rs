@@ -92,9 +92,9 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        for pid in self.workers().into_iter().chain(self.master()) {
-            kill(pid);
-        }
+        // The master first: it would replace a killed worker.
+        let workers = self.workers();
+        self.master().into_iter().chain(workers).for_each(kill);
     }
 }
 

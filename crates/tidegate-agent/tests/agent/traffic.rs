@@ -36,7 +36,7 @@ pub fn backend(address: Ipv4Addr) -> SocketAddr {
 fn serve(mut stream: TcpStream, at: SocketAddr) {
     let mut buffer = [0; 512];
     while let Ok(read) = stream.read(&mut buffer) {
-        if read == 0 || write!(stream, "{}\n", at.port()).is_err() {
+        if read == 0 || writeln!(stream, "{}", at.port()).is_err() {
             return;
         }
     }

@@ -68,9 +68,7 @@ impl Mailbox {
             Ok(()) => {
                 self.supervision.failures = 0;
                 self.supervision.next = Instant::now() + EVERY;
-                if self.retry.is_none() {
-                    self.board.succeeded();
-                }
+                self.board.recovered();
                 tracing::info!(engine = worker.pipeline.engine.name(), "the engine runs again");
             }
             Err(failure) => {
