@@ -82,8 +82,8 @@ impl LateNodeSource {
         let source = loop {
             match self.source().await {
                 Ok(source) => break source,
-                Err(error) if failures == 0 => tracing::warn!("{error} (tried again until it works)"),
-                Err(_) => {}
+                // The controller, which lists the nodes with the same credentials, has said so.
+                Err(error) => tracing::debug!(%error, "the nodes cannot be watched yet"),
             }
             failures = failures.saturating_add(1);
             tokio::select! {
@@ -91,9 +91,6 @@ impl LateNodeSource {
                 () = sender.closed() => return,
             }
         };
-        if failures > 0 {
-            tracing::info!("the credentials of the cluster can be read now");
-        }
         let mut observations = source.watch();
         while let Some(observation) = observations.recv().await {
             if sender.send(observation).await.is_err() {
@@ -133,4 +130,31 @@ async fn from_environment() -> anyhow::Result<kube::Config> {
     };
     let file = Kubeconfig::read().map_err(wrong)?;
     kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn credentials_that_come_later_are_used_without_a_restart() {
+        crate::tls::install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubeconfig");
+        let source = LateNodeSource::new(Some(path.clone()), NodePolicy::default());
+        let missing = source.list().await.unwrap_err().to_string();
+        assert!(missing.contains(&path.display().to_string()) && missing.contains("no such file"), "{missing}");
+        std::fs::write(&path, "clusters: {").unwrap();
+        let broken = source.list().await.unwrap_err().to_string();
+        assert!(broken.contains("cannot be used") && !broken.contains("no such file"), "{broken}");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let good = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+             users: [{{name: u, user: {{token: t}}}}]\n\
+             clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\n"
+        );
+        std::fs::write(&path, good).unwrap();
+        let refused = source.list().await.unwrap_err().to_string();
+        assert!(!refused.contains("kubeconfig"), "now the network speaks: {refused}");
+    }
 }

@@ -132,7 +132,9 @@ fn nodes(status: &ClusterStatus, screen: &Screen) -> String {
     let counts =
         [Phase::Active, Phase::Draining, Phase::Out].map(|phase| format!("{} {}", count(phase), phase.as_str()));
     let mut table = Table::new(&["NODE", "STATE", "ADDRESS", "RULE", "FOR", "WHY"]);
-    for node in &status.nodes {
+    let mut sorted: Vec<&NodeStatus> = status.nodes.iter().collect();
+    sorted.sort_by_cached_key(|node| natural(node.name.as_str()));
+    for node in sorted {
         let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
         let cells = vec![
             node.name.to_string(),
@@ -145,6 +147,16 @@ fn nodes(status: &ClusterStatus, screen: &Screen) -> String {
         table.row(cells, Some((1, phase_paint(node.state))));
     }
     format!("{}\nnodes: {}\n", table.show(screen).trim_end(), counts.join(", "))
+}
+
+/// As people count: worker-2 before worker-10.
+fn natural(name: &str) -> Vec<(u64, String)> {
+    let parts = name.split_inclusive(|c: char| !c.is_ascii_digit());
+    let key = parts.map(|part| {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+        (digits.parse().unwrap_or_default(), part.strip_prefix(digits).unwrap_or_default().to_owned())
+    });
+    key.collect()
 }
 
 /// The colour of a phase.
@@ -166,4 +178,16 @@ fn why(node: &NodeStatus, screen: &Screen) -> String {
     }
     parts.push(node.reason.clone());
     parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_in_the_order_in_which_people_count() {
+        let mut names = ["worker-10", "b-1", "worker-2", "worker-1", "worker-1-b", "ip-10-0-0-9", "ip-10-0-0-11"];
+        names.sort_by_cached_key(|name| natural(name));
+        assert_eq!(names, ["b-1", "ip-10-0-0-9", "ip-10-0-0-11", "worker-1", "worker-1-b", "worker-2", "worker-10"]);
+    }
 }
