@@ -2,6 +2,7 @@
 
 mod assemble;
 mod boot;
+mod drift;
 mod failures;
 mod job;
 mod lock;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::boot::Booted;
+use super::drift::Drift;
 use super::job::{Job, Message};
 use super::status::Board;
 use super::worker::{Done, Prepared, Worker};
@@ -43,6 +44,7 @@ pub struct Mailbox {
     pending: Option<Job>,
     retry: Option<Retry>,
     supervision: Supervision,
+    drift: Drift,
     pacer: Pacer,
     origin: Instant,
     board: Board,
@@ -69,6 +71,7 @@ impl Mailbox {
             pending: None,
             retry: None,
             supervision: Supervision::starting(Instant::now()),
+            drift: Drift::default(),
             pacer,
             origin: Instant::now(),
             board,

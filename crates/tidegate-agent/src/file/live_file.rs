@@ -61,12 +61,19 @@ impl LiveFile {
 
     /// Whether `candidate` may take its place.
     pub fn check_ours(&self, found: &Found, candidate: &str) -> Result<(), FileError> {
+        match self.refusal(found, candidate) {
+            Some(refusal) if !self.take_over => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    /// How it is not ours, with what would change.
+    pub fn refusal(&self, found: &Found, candidate: &str) -> Option<FileError> {
         let path = self.path.clone();
         match found {
-            Found::Absent | Found::Ours(_) => Ok(()),
-            Found::Edited(_) | Found::Foreign(_) if self.take_over => Ok(()),
-            Found::Edited(text) => Err(FileError::Edited { path, diff: diff(&self.path, text, candidate) }),
-            Found::Foreign(text) => Err(FileError::Foreign { path, diff: diff(&self.path, text, candidate) }),
+            Found::Absent | Found::Ours(_) => None,
+            Found::Edited(text) => Some(FileError::Edited { path, diff: diff(&self.path, text, candidate) }),
+            Found::Foreign(text) => Some(FileError::Foreign { path, diff: diff(&self.path, text, candidate) }),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The agent is killed at each named point of an apply, by SIGKILL, as a process of its own.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
 use rustix::process::{Signal, getpid, kill_process};
 use tidegate_agent::StepHook;
 use tidegate_agent::file::{Found, LiveFile};
@@ -31,11 +33,7 @@ const DIR: &str = "TIDEGATE_TEST_DIR";
 #[tokio::test]
 async fn child() {
     let Ok(point) = std::env::var(POINT) else { return };
-    let mut rig = Rig::new();
-    let dir = std::path::PathBuf::from(std::env::var_os(DIR).unwrap());
-    let mut settings = rig.settings();
-    let tidegate_agent::EngineSettings::Nginx(nginx) = &mut settings.engine;
-    (settings.state_dir, nginx.config_file) = (dir.join("state"), dir.join("conf/nginx.conf"));
+    let settings = Rig::settings_in(&PathBuf::from(std::env::var_os(DIR).unwrap()));
     let state = serde_json::from_str(&std::env::var(STATE).unwrap()).unwrap();
     let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (trigger, at) = (armed.clone(), point.clone());
@@ -44,7 +42,7 @@ async fn child() {
             _ = kill_process(getpid(), Signal::KILL);
         }
     });
-    let agent = tidegate_agent::Agent::start(settings, Some(hook), &mut rig.registry).await.unwrap();
+    let agent = tidegate_agent::Agent::start(settings, Some(hook), &mut Registry::default()).await.unwrap();
     armed.store(true, std::sync::atomic::Ordering::SeqCst);
     let report = agent.submit(state).await;
     panic!("{point} was never reached: {report:?}");

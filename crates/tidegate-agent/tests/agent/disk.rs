@@ -104,6 +104,6 @@ async fn a_full_state_directory_does_not_stop_what_is_live_and_is_said() {
     assert_eq!(agent.status().last_error, None);
     agent.shutdown().await;
     // nginx holds its log open on this mount.
-    drop(rig);
+    rig.end_nginx();
     drop(mount);
 }

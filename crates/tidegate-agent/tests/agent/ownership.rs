@@ -1,12 +1,17 @@
 //! Files that are not ours, or not as we wrote them.
 
+use std::time::Duration;
+
 use tidegate_core::class::ErrorClass;
 use tidegate_core::protocol::EngineHealth;
 use tidegate_core::step::Step;
+use tokio::time::timeout;
 
 use crate::rig::{Rig, apply, apply_ok, rolled_back};
 use crate::states::{at, listener, state};
 use crate::traffic::{answering, backend};
+
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_file_edited_by_hand_is_refused_with_a_diff_and_taken_over_when_told_so() {
@@ -17,6 +22,10 @@ async fn a_file_edited_by_hand_is_refused_with_a_diff_and_taken_over_when_told_s
     let original = rig.live_text();
     let edited = original.replace("proxy_timeout 1h;", "proxy_timeout 7h;");
     std::fs::write(&rig.nginx.config_file, &edited).unwrap();
+    // Noticed without anybody pushing anything.
+    let noticed = timeout(SOON, agent.wait_until(|s| s.last_error.is_some())).await.unwrap().last_error.unwrap();
+    assert!(noticed.failure.message.contains("-        proxy_timeout 7h;"), "{noticed:?}");
+    assert_eq!(noticed.position, None);
 
     let wanted = state(2, vec![(listener("http", vip), vec![at(one), at(two)])]);
     let report = apply(&agent, &wanted).await;
@@ -32,6 +41,7 @@ async fn a_file_edited_by_hand_is_refused_with_a_diff_and_taken_over_when_told_s
     // Whoever takes the edit back needs no restart.
     std::fs::write(&rig.nginx.config_file, &original).unwrap();
     apply_ok(&agent, &wanted).await;
+    assert_eq!(agent.status().last_error, None);
     let edited = rig.live_text().replace("proxy_timeout 1h;", "proxy_timeout 9h;");
     std::fs::write(&rig.nginx.config_file, &edited).unwrap();
     let wanted = state(3, vec![(listener("http", vip), vec![at(two)])]);

@@ -1,7 +1,7 @@
 //! One agent with one real nginx, in a directory of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -23,10 +23,17 @@ pub struct Rig {
 impl Rig {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("tg-agent-").tempdir().unwrap();
-        let mut nginx = NginxSettings::new(dir.path().join("conf/nginx.conf"));
         std::fs::create_dir(dir.path().join("conf")).unwrap();
-        nginx.min_reload_interval = Duration::ZERO;
+        let EngineSettings::Nginx(nginx) = Self::settings_in(dir.path()).engine;
         Self { dir, address: own_address(), nginx, take_over: false, registry: Registry::default() }
+    }
+
+    /// The settings of an agent that lives in a directory like this.
+    pub fn settings_in(dir: &Path) -> AgentSettings {
+        let mut nginx = NginxSettings::new(dir.join("conf/nginx.conf"));
+        nginx.min_reload_interval = Duration::ZERO;
+        let engine = EngineSettings::Nginx(nginx);
+        AgentSettings { cluster: None, state_dir: dir.join("state"), engine, take_over: false }
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -92,9 +99,27 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        // The master first: it would replace a killed worker.
-        let workers = self.workers();
-        self.master().into_iter().chain(workers).for_each(kill);
+        self.end_nginx();
+    }
+}
+
+impl Rig {
+    /// Ends the nginx of this rig, and whatever it left behind.
+    pub fn end_nginx(&self) {
+        // The master first: it would replace a killed worker. Then whoever is left without one.
+        self.master().into_iter().for_each(kill);
+        self.holders_of_our_log().into_iter().for_each(kill);
+    }
+
+    fn holders_of_our_log(&self) -> Vec<i32> {
+        let log = self.state_dir().join("nginx-error.log");
+        let holds = |pid: &i32| {
+            let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            command_line(*pid).starts_with("nginx: ")
+                && files.into_iter().any(|f| std::fs::read_link(f.path()).is_ok_and(|to| to == log))
+        };
+        let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+        pids.filter(holds).collect()
     }
 }
 

@@ -43,6 +43,7 @@ impl Mailbox {
         self.supervision.next = now + EVERY;
         let Some(mut worker) = self.idle.take() else { return };
         if self.look(&worker) {
+            self.look_at_file(&worker);
             self.idle = Some(worker);
             return;
         }
@@ -60,6 +61,18 @@ impl Mailbox {
         let expected = runs || worker.live.is_some() || !matches!(worker.pipeline.file.read(), Ok(Found::Absent));
         self.board.show_pulse(&pulse, expected);
         runs || !expected
+    }
+
+    /// Says so when somebody touched the live file, and when it is right again.
+    fn look_at_file(&mut self, worker: &Worker) {
+        match self.drift.look(worker) {
+            None => {}
+            Some(Ok(())) => self.board.recovered(),
+            Some(Err(failure)) => {
+                tracing::warn!(message = failure.message, "the live file is not what is live");
+                self.board.failed(None, failure);
+            }
+        }
     }
 
     /// Notes how starting the engine ended.
