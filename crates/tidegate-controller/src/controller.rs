@@ -59,6 +59,7 @@ pub struct Controller {
 impl Controller {
     /// Wires a controller; nothing is read or sent before [`Self::run`]. Its metrics are registered
     /// under the prefix `tidegate`.
+    #[expect(clippy::too_many_arguments, reason = "each is a seam of its own, and there is one caller")]
     pub fn new(
         settings: ControllerSettings,
         store: Arc<dyn Store>,

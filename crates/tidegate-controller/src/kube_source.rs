@@ -22,11 +22,13 @@ use crate::source::{ApiFailure, NodeSource, Observation, SourceError};
 
 pub use object::NodeObject;
 
-use client::{failure, with_header_timeout};
+use client::{bounded, failure};
 use trim::Trimmer;
 
 /// A plain call that takes longer has failed: kube 5 itself would wait for ever.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// A watch that is alive sends a bookmark or ends within 60 s.
+const SILENCE_LIMIT: Duration = Duration::from_secs(75);
 /// Nodes in one page of a LIST: a few MB on the way, trimmed before the next page is asked for.
 const PAGE: u32 = 500;
 /// Events that may wait: a burst on all nodes of a large cluster.
@@ -45,8 +47,16 @@ impl KubeNodeSource {
     pub fn new<K: Into<String>>(client: kube::Client, label_keys: impl IntoIterator<Item = K>) -> Self {
         let keys: BTreeSet<String> = label_keys.into_iter().map(Into::into).collect();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let api = Api::all(with_header_timeout(client, CALL_TIMEOUT));
+        let api = Api::all(bounded(client, CALL_TIMEOUT));
         Self { api, trimmer: Arc::new(Trimmer::new(keys, clock)) }
+    }
+
+    /// Sets what this source expects of its client: failures are told at once instead of being retried
+    /// out of sight, and a connection on which nothing arrives for longer than a watch lasts is dead.
+    pub fn tune(config: &mut kube::Config) {
+        config.default_retry = false;
+        config.read_timeout = Some(SILENCE_LIMIT);
+        config.reset_reader_on_write = true;
     }
 
     async fn list_pages(&self) -> Result<Vec<Node>, ApiFailure> {

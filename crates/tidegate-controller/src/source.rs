@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 /// One thing that the watch said.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is an Applied")]
 pub enum WatchEvent {
     /// The watch began anew with this complete set. It may come from a cache that lags behind.
     Listed(Vec<Node>),

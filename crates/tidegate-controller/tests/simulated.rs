@@ -1,6 +1,14 @@
 //! A whole controller in virtual time, between a fake cluster, a fake store and fake load balancers
 //! that lose, repeat, delay, lie and fail.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "a test fails by panicking, and counts are exact"
+)]
+
 #[path = "simulated/agent.rs"]
 mod agent;
 #[path = "simulated/cluster.rs"]

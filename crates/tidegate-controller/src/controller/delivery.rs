@@ -56,6 +56,11 @@ impl Delivery {
         let mut pushes: FuturesUnordered<BoxFuture<'static, Pushed>> = FuturesUnordered::new();
         let mut polls: FuturesUnordered<BoxFuture<'static, Asked>> = FuturesUnordered::new();
         let mut poll_at = Instant::now();
+        // Before the first publication nobody knows whether an agent is behind or ahead.
+        if desired.changed().await.is_err() {
+            return;
+        }
+        self.book.want(desired.borrow_and_update().clone());
         loop {
             if pushes.len() < MAX_PUSHES
                 && let Some(state) = self.book.next_push()

@@ -58,7 +58,7 @@ impl Housekeeper {
         if !entry.changes.is_empty() {
             self.give(Job::Nodes { active, removed });
         }
-        if entry.revision.0 % SNAPSHOT_EVERY == 0 {
+        if entry.revision.0.is_multiple_of(SNAPSHOT_EVERY) {
             self.give(Job::Snapshot(log.to_snapshot(entry.at)));
         }
     }

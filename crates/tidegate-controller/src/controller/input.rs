@@ -11,6 +11,7 @@ use crate::source::SourceError;
 
 /// One message to the loop.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a message lives for a moment, and few wait at a time")]
 pub(super) enum Input {
     /// A LIST ended.
     Listed { started: Instant, took: Duration, result: Result<Vec<Node>, SourceError> },

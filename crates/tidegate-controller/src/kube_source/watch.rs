@@ -93,13 +93,12 @@ impl Session {
                 None if strategy == Strategy::Streaming => return End::CannotStream,
                 None => return End::Stuck,
             };
-            if self.retry.succeeded() {
-                info!("the watch of the nodes goes on");
-            }
             match event {
                 Event::Init => {
-                    unfinished = Some(Vec::new());
-                    init_deadline = Instant::now() + INIT_LIMIT;
+                    // A server that begins again and again does not get more time.
+                    if unfinished.replace(Vec::new()).is_none() {
+                        init_deadline = Instant::now() + INIT_LIMIT;
+                    }
                 }
                 Event::InitApply(object) => {
                     let node = self.trimmer.trim(&object);
@@ -118,7 +117,10 @@ impl Session {
         }
     }
 
-    async fn tell(&self, event: Option<WatchEvent>) {
+    async fn tell(&mut self, event: Option<WatchEvent>) {
+        if self.retry.succeeded() {
+            info!("the watch of the nodes goes on");
+        }
         if let Some(event) = event {
             // When nobody listens, the next turn of the loop ends it.
             drop(self.out.send(Observation::now(event)).await);
@@ -147,8 +149,8 @@ async fn next_of<S: Stream>(stream: &mut std::pin::Pin<&mut S>, deadline: Option
 fn is_incapable(error: &watcher::Error) -> bool {
     let code = match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
-        watcher::Error::WatchError(status) => status.code,
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code,
         _ => return false,
     };
     matches!(code, 400 | 422 | 500)

@@ -46,7 +46,9 @@ impl Collector for StatusCollector {
         let frozen = f64::from(u8::from(status.frozen.is_some()));
         single(&mut encoder, "frozen", "1 while nothing is taken out because the view or the store fails", frozen)?;
         let age = self.board.picture().and_then(|p| p.last_list).map(|at| at.elapsed().as_secs_f64());
-        single(&mut encoder, "watch_staleness_seconds", "Age of the last complete LIST", age.unwrap_or(f64::INFINITY))?;
+        if let Some(age) = age {
+            single(&mut encoder, "watch_staleness_seconds", "Age of the last complete LIST", age)?;
+        }
         nodes(&mut encoder, &status)?;
         guards(&mut encoder, &status)?;
         balancers(&mut encoder, &status, self.clock.now())

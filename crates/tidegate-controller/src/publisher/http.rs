@@ -1,4 +1,4 @@
-//! The webhook client: signed messages over HTTP(S), as `docs/webhook.md` describes them.
+//! The webhook client: messages signed as [`tidegate_core::webhook`] says, over HTTP(S).
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -60,9 +60,8 @@ fn judged_status(judged: &Judged, member: Option<&Member>, hold: Option<&Hold>) 
 fn unseen_status(uid: &NodeUid, member: &Member, hold: Option<&Hold>, asked: bool) -> NodeStatus {
     let reason = match hold {
         Some(hold) if hold.rule == Rule::Gone => "the Node object no longer exists (LIST and GET agree)".to_owned(),
-        Some(_) => member.reason.clone(),
         None if asked => "the Node is in no LIST and no watch; asking the API server for it by name".to_owned(),
-        None => member.reason.clone(),
+        _ => member.reason.clone(),
     };
     NodeStatus {
         name: member.node.clone(),

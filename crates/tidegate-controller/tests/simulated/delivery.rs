@@ -9,7 +9,7 @@ use tidegate_core::step::Step;
 use tokio::time::sleep;
 
 use crate::agent::{FakeAgent, Fault};
-use crate::world::{World, eventually, seconds, worker, workers};
+use crate::world::{World, announce_end, eventually, seconds, worker, workers};
 
 /// Numbers that a seed repeats (Knuth's 64-bit linear congruential generator).
 struct Random(u64);
@@ -79,7 +79,7 @@ async fn a_lost_hook_costs_a_moment_and_the_event_is_timed_to_its_end() {
     world.until_live(&["w1", "w2"], seconds(1)).await;
     let timed = running.metric("tidegate_event_to_live_seconds_count");
     world.agents[0].inner().faults.push_back(Fault::LosesHook);
-    world.cluster.edit("w2", |n| drop(n.taints.insert("ToBeDeletedByClusterAutoscaler".into())));
+    world.cluster.edit("w2", announce_end);
     let took = world.until_live(&["w1", "~w2"], seconds(3)).await;
     assert!(took >= Duration::from_millis(500), "a retry waits: {took:?}");
     eventually(seconds(1), || running.metric("tidegate_event_to_live_seconds_count") > timed, || running.metrics())

@@ -5,7 +5,7 @@ use tidegate_core::guard::Guard;
 use tidegate_core::log::Phase;
 use tokio::time::sleep;
 
-use crate::world::{World, eventually, not_ready, seconds, worker, workers};
+use crate::world::{World, announce_end, eventually, not_ready, seconds, worker, workers};
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_view_takes_nothing_out_that_nobody_asked_for() {
@@ -15,13 +15,15 @@ async fn a_stale_view_takes_nothing_out_that_nobody_asked_for() {
     world.cluster.state().cannot_list = true;
     sleep(seconds(89)).await;
     assert_eq!(running.status().frozen, None, "one failed resync is no reason");
+    let lists = world.cluster.state().lists;
+    assert!((3..=12).contains(&lists), "{lists} LISTs: retried, and not hammered");
     sleep(seconds(2)).await;
     let frozen = running.status().frozen.expect("frozen when the LIST is 90 s old");
     assert!(frozen.reason.contains("limit 1m 30s") && frozen.reason.contains("connection refused"), "{frozen:?}");
 
     let held = not_ready(&world.cluster.node("w1"), world.now());
     world.cluster.apply(held);
-    world.cluster.edit("w2", |n| drop(n.taints.insert("ToBeDeletedByClusterAutoscaler".into())));
+    world.cluster.edit("w2", announce_end);
     world.until_live(&["w1", "~w2", "w3"], seconds(1)).await;
     let took = world.until_live(&["w1", "w3"], seconds(31)).await;
     assert!(took > seconds(29), "{took:?}");

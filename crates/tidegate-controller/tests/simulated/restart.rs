@@ -7,14 +7,14 @@ use tokio::time::sleep;
 
 use crate::agent::FakeAgent;
 use crate::store::Fault;
-use crate::world::{World, eventually, seconds, workers};
+use crate::world::{World, announce_end, eventually, seconds, workers};
 
 #[tokio::test(start_paused = true)]
 async fn with_the_api_down_the_last_set_is_served_and_a_drain_ends_on_time() {
     let mut world = World::new(workers(3));
     let running = world.start();
     world.until_live(&["w1", "w2", "w3"], seconds(1)).await;
-    world.cluster.edit("w3", |n| drop(n.taints.insert("ToBeDeletedByClusterAutoscaler".into())));
+    world.cluster.edit("w3", announce_end);
     world.until_live(&["w1", "w2", "~w3"], seconds(1)).await;
     sleep(seconds(10)).await;
     running.stop().await.unwrap();

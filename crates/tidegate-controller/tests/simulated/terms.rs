@@ -8,7 +8,7 @@ use tidegate_core::class::ErrorClass;
 use tokio::time::sleep;
 
 use crate::store::{Fault, MemoryStore};
-use crate::world::{World, eventually, seconds, settings, worker, workers};
+use crate::world::{World, announce_end, eventually, seconds, settings, worker, workers};
 
 #[tokio::test(start_paused = true)]
 async fn the_older_controller_on_a_store_ends_with_its_next_decision() {
@@ -51,7 +51,7 @@ async fn while_the_store_is_away_nothing_new_is_published_and_afterwards_the_new
     assert_eq!(world.agents[0].live_nodes(), ["w1", "w2", "w3"]);
     let frozen = running.status().frozen.expect("the status should say so");
     assert!(frozen.reason.contains("the store does not answer"), "{}", frozen.reason);
-    world.cluster.edit("w1", |n| drop(n.taints.insert("ToBeDeletedByClusterAutoscaler".into())));
+    world.cluster.edit("w1", announce_end);
     world.store.inner().fault = None;
     world.until_live(&["~w1", "w2", "w3", "w4"], seconds(11)).await;
     assert_eq!(world.store.commits(), commits + 2);

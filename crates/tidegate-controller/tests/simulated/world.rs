@@ -1,5 +1,6 @@
 //! A whole controller in virtual time, between a fake cluster and fake load balancers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,8 +55,8 @@ pub fn worker(node: &str, address: &str) -> Node {
         uid: NodeUid::parse(format!("u-{node}")).unwrap(),
         created: Some(Timestamp::from_second(1_700_000_000).unwrap()),
         deleting: None,
-        labels: Default::default(),
-        taints: Default::default(),
+        labels: BTreeMap::new(),
+        taints: BTreeSet::new(),
         unschedulable: false,
         addresses: vec![NodeAddress { kind: AddressType::InternalIp, address: address.parse().unwrap() }],
         hostname: Some(node.into()),
@@ -74,6 +75,11 @@ pub fn ready(status: ConditionStatus, since: Timestamp) -> Condition {
 
 pub fn not_ready(node: &Node, since: Timestamp) -> Node {
     Node { ready: Some(ready(ConditionStatus::Unknown, since)), ..node.clone() }
+}
+
+/// What the cluster autoscaler does to a node that it will remove.
+pub fn announce_end(node: &mut Node) {
+    node.taints.insert("ToBeDeletedByClusterAutoscaler".into());
 }
 
 pub fn listener() -> Listener {

@@ -1,0 +1,34 @@
+//! What goes over the wire, in real time on the loopback: the webhook client against a server that
+//! verifies as an agent does, the Kubernetes source against an API server that fails on demand, and
+//! the HTTP API.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "a test fails by panicking, and counts are exact"
+)]
+
+#[path = "simulated/agent.rs"]
+#[allow(dead_code, reason = "shared with the simulation")]
+mod agent;
+#[path = "wire/api.rs"]
+mod api;
+#[path = "simulated/cluster.rs"]
+#[allow(dead_code, reason = "shared with the simulation")]
+mod cluster;
+#[path = "wire/kube_server.rs"]
+mod kube_server;
+#[path = "wire/kube_source.rs"]
+mod kube_source;
+#[path = "wire/publisher.rs"]
+mod publisher;
+#[path = "simulated/store.rs"]
+#[allow(dead_code, reason = "shared with the simulation")]
+mod store;
+#[path = "wire/tls.rs"]
+mod tls;
+#[path = "simulated/world.rs"]
+#[allow(dead_code, reason = "shared with the simulation")]
+mod world;
