@@ -53,6 +53,9 @@ pub(super) fn lock(name: &str) -> Result<std::fs::File> {
 fn lock_in(root: &Path, name: &str) -> Result<std::fs::File> {
     let path = root.join(format!("{name}.lock"));
     let file = std::fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    if file.try_lock().is_err() {
+        super::progress(&format!("waiting for another process that prepares {name}"));
+    }
     file.lock().with_context(|| format!("locking {}", path.display()))?;
     Ok(file)
 }
