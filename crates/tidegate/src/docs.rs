@@ -2,17 +2,20 @@
 
 mod command_line;
 mod configuration;
+mod eligibility;
 
 pub use command_line::cli_markdown;
 pub use configuration::config_markdown;
+pub use eligibility::eligibility_markdown;
 
 use crate::config::schema::schema_text;
 
 /// Every generated file: its path from the root of the repository, and its content.
-pub fn generated() -> [(&'static str, String); 3] {
+pub fn generated() -> [(&'static str, String); 4] {
     [
         ("docs/config.md", config_markdown()),
         ("docs/cli.md", cli_markdown()),
+        ("docs/eligibility.md", eligibility_markdown()),
         ("docs/schema/tidegate.schema.json", schema_text()),
     ]
 }

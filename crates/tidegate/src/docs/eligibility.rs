@@ -1,0 +1,63 @@
+//! `docs/eligibility.md`: the rule table and the guards, from the code that decides.
+
+use std::fmt::Write;
+
+use tidegate_core::eligibility::{Class, Rule};
+use tidegate_core::guard::Guard;
+
+const INTRODUCTION: &str = "# Which nodes receive traffic
+
+For each node the rules are asked in this order, and the first that matches decides. Every verdict carries the rule's name, what
+the rule saw, and since when: `tidegate explain NODE` shows them, `tidegate history` keeps them.
+
+**V**oluntary: somebody asked for it. **I**nvoluntary: it was observed, and observations can lie, so the guards below limit it.
+The switches are in [config.md](config.md) under `nodes`.
+";
+
+const DRAIN: &str = "
+A draining node takes no new connections from the moment when its load balancers have verified that; the connections that it has live on
+until `nodes.drainTimeout` (60 s for `shutting-down`). If the reason goes away before that, the drain is cancelled at once. A node
+that was removed joins like a new one.
+
+Two nodes with one address: an active member keeps it; else the node that is Ready; else the older one.
+
+## Guards
+
+The rules speak about one node, the guards about all of them. What a guard holds back is shown by `tidegate status`, with the nodes,
+since when, and why.
+";
+
+/// The document.
+pub fn eligibility_markdown() -> String {
+    let mut text = String::from(INTRODUCTION);
+    text.push_str("\n| # | rule | observation | | what follows |\n|---|---|---|---|---|\n");
+    for (number, rule) in Rule::ALL.iter().enumerate() {
+        let class = match rule.class() {
+            Class::Voluntary => "V",
+            Class::Involuntary => "I",
+            Class::Neutral => "",
+        };
+        let (name, observation, verdict) = (rule.name(), rule.observation(), rule.verdict());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {} | `{name}` | {observation} | {class} | {verdict} |", number + 1);
+    }
+    text.push_str(DRAIN);
+    text.push_str("\n| guard | what it means |\n|---|---|\n");
+    for guard in Guard::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", guard.name(), meaning(guard));
+    }
+    text
+}
+
+const fn meaning(guard: Guard) -> &'static str {
+    match guard {
+        Guard::Fresh => {
+            "Nothing involuntary, and no `gone`, unless the last complete LIST is younger than 1.5 resyncs (90 s). The set is \
+             *frozen* meanwhile: status and metric `tidegate_frozen` say why and since when."
+        }
+        Guard::NeverEmpty => {
+            "The last active node stays, whatever is observed or asked for. When all turn NotReady together, all stay: what was \
+             asked for goes first, what was observed is held."
+        }
+    }
+}
