@@ -5,15 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use tidegate_core::ids::ClusterName;
 use tidegate_core::protocol::{EngineHealth, Outcome};
 
-use crate::rig::{Rig, apply, apply_ok, kill};
+use crate::rig::{Rig, apply, apply_ok};
 use crate::states::{at, listener, state};
 use crate::traffic::{Load, answering, backend};
-
-fn kill_all(rig: &Rig) {
-    let (master, workers) = (rig.master().unwrap(), rig.workers());
-    kill(master);
-    workers.into_iter().for_each(kill);
-}
 
 #[tokio::test]
 async fn a_machine_that_restarts_serves_the_last_known_good_state_by_itself() {
@@ -23,7 +17,7 @@ async fn a_machine_that_restarts_serves_the_last_known_good_state_by_itself() {
     let wanted = state(3, vec![(listener("http", vip), vec![at(one)])]);
     apply_ok(&agent, &wanted).await;
     agent.shutdown().await;
-    kill_all(&rig);
+    rig.kill_nginx();
 
     let agent = rig.start().await;
     assert_eq!(answering(vip), [one.port()].into());
@@ -32,7 +26,7 @@ async fn a_machine_that_restarts_serves_the_last_known_good_state_by_itself() {
     agent.shutdown().await;
 
     // Also when the configuration file is gone, and with what a killed apply left beside it.
-    kill_all(&rig);
+    rig.kill_nginx();
     std::fs::remove_file(&rig.nginx.config_file).unwrap();
     std::fs::write(rig.nginx.config_file.with_file_name(".nginx.conf.tidegate-candidate"), "half").unwrap();
     let agent = rig.start().await;
@@ -64,7 +58,7 @@ async fn a_damaged_snapshot_leaves_the_live_file_alone_and_is_said() {
     let agent = rig.start().await;
     apply_ok(&agent, &state(5, vec![(listener("http", vip), vec![at(one)])])).await;
     agent.shutdown().await;
-    kill_all(&rig);
+    rig.kill_nginx();
     let snapshot = rig.state_dir().join("last-known-good.json");
     let good = std::fs::read_to_string(&snapshot).unwrap();
     let damages = [good.replace("\"revision\":5", "\"revision\":6"), good[..good.len() / 2].to_owned(), String::new()];
@@ -93,7 +87,7 @@ async fn without_a_snapshot_a_whole_file_of_ours_is_served() {
     let wanted = state(1, vec![(listener("http", vip), vec![at(one)])]);
     apply_ok(&agent, &wanted).await;
     agent.shutdown().await;
-    kill_all(&rig);
+    rig.kill_nginx();
     std::fs::remove_file(rig.state_dir().join("last-known-good.json")).unwrap();
     let agent = rig.start().await;
     assert_eq!(answering(vip), [one.port()].into());

@@ -41,9 +41,8 @@ async fn when_all_of_nginx_is_killed_it_is_started_again() {
     let agent = rig.start().await;
     apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
     for round in 0..3 {
-        let (master, workers) = (rig.master().unwrap(), rig.workers());
-        kill(master);
-        workers.into_iter().for_each(kill);
+        let master = rig.master().unwrap();
+        rig.kill_nginx();
         timeout(SOON, agent.wait_until(|s| matches!(s.health, EngineHealth::Down { .. }))).await.unwrap();
         timeout(SOON, agent.wait_until(|s| s.health == EngineHealth::Up)).await.unwrap();
         assert_ne!(rig.master().unwrap(), master, "round {round}");
@@ -57,9 +56,7 @@ async fn a_push_to_a_dead_nginx_starts_it_with_the_new_state() {
     let (vip, one, two) = (rig.free_port(), backend(rig.address), backend(rig.address));
     let agent = rig.start().await;
     apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
-    let (master, workers) = (rig.master().unwrap(), rig.workers());
-    kill(master);
-    workers.into_iter().for_each(kill);
+    rig.kill_nginx();
     apply_ok(&agent, &state(2, vec![(listener("http", vip), vec![at(two)])])).await;
     assert_eq!(answering(vip), [two.port()].into());
 }
@@ -71,9 +68,7 @@ async fn a_removed_file_is_written_again_when_nginx_has_to_be_started() {
     let agent = rig.start().await;
     apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
     std::fs::remove_file(&rig.nginx.config_file).unwrap();
-    let (master, workers) = (rig.master().unwrap(), rig.workers());
-    kill(master);
-    workers.into_iter().for_each(kill);
+    rig.kill_nginx();
     timeout(SOON, agent.wait_until(|s| matches!(s.health, EngineHealth::Down { .. }))).await.unwrap();
     timeout(SOON, agent.wait_until(|s| s.health == EngineHealth::Up)).await.unwrap();
     rig.check_live_file();

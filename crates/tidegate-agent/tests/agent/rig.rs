@@ -10,7 +10,7 @@ use tidegate_agent::{Agent, AgentHandle, AgentSettings, EngineSettings, NginxSet
 use tidegate_core::desired::DesiredState;
 use tidegate_core::protocol::{ApplyReport, Failure, Outcome};
 
-use crate::traffic::{free_port, own_address};
+use crate::traffic::{free_port, own_address, until};
 
 pub struct Rig {
     pub dir: tempfile::TempDir,
@@ -104,6 +104,14 @@ impl Drop for Rig {
 }
 
 impl Rig {
+    /// Kills master and workers, and waits until the kernel has done so.
+    pub fn kill_nginx(&self) {
+        let all: Vec<i32> = self.master().into_iter().chain(self.workers()).collect();
+        assert!(!all.is_empty());
+        all.iter().copied().for_each(kill);
+        until("nginx is gone", || all.iter().all(|pid| command_line(*pid).is_empty()));
+    }
+
     /// Ends the nginx of this rig, and whatever it left behind.
     pub fn end_nginx(&self) {
         // The master first: it would replace a killed worker. Then whoever is left without one.
