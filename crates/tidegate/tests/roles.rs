@@ -22,6 +22,7 @@ fn run_without_an_api_server_answers_and_ends_cleanly() {
     let api = process.address_after("the API listens");
     let healthy = wait_for("/healthz", || get(api, "/healthz"));
     assert_eq!((healthy.0, healthy.1.contains("ok")), (200, true));
+    wait_for("/readyz", || get(api, "/readyz").filter(|(code, _)| *code == 200));
     let metrics = get(api, "/metrics").unwrap().1;
     for name in ["tidegate_build_info{", "tidegate_frozen", "tidegate_leader"] {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
