@@ -4,6 +4,8 @@
 //! in flight, the newest state wins) -> [`pipeline`] (render -> validate -> swap -> reload -> verify,
 //! any failure rolls back) -> [`engine`] (what the five steps mean for nginx).
 
+#![warn(missing_docs)]
+
 pub mod agent;
 pub mod command;
 pub mod engine;
