@@ -18,6 +18,7 @@ pub mod servers;
 pub mod site;
 pub mod sweep;
 pub mod traffic;
+pub mod unreliable;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use lab::{Host, Lab};
