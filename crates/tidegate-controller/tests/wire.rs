@@ -24,6 +24,8 @@ mod kube_server;
 mod kube_source;
 #[path = "wire/publisher.rs"]
 mod publisher;
+#[path = "wire/sqlite.rs"]
+mod sqlite;
 #[path = "simulated/store.rs"]
 #[allow(dead_code, reason = "shared with the simulation")]
 mod store;

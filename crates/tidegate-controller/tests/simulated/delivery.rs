@@ -59,7 +59,7 @@ async fn whatever_happens_to_hooks_every_load_balancer_ends_with_what_is_desired
             agent.inner().faults.clear();
         }
         let in_sync = || running.status().load_balancers.iter().all(|lb| lb.in_sync);
-        eventually(seconds(100), in_sync, || format!("seed {seed}: {:?}", running.status().load_balancers)).await;
+        eventually(seconds(20), in_sync, || format!("seed {seed}: {:?}", running.status().load_balancers)).await;
         let states = || world.agents.iter().map(|a| a.inner().live.clone().unwrap()).collect::<Vec<_>>();
         assert_eq!(states()[0], states()[1], "seed {seed}");
         for agent in &world.agents {

@@ -8,7 +8,7 @@ use tidegate_core::class::ErrorClass;
 use tokio::time::sleep;
 
 use crate::store::{Fault, MemoryStore};
-use crate::world::{World, announce_end, eventually, seconds, settings, worker, workers};
+use crate::world::{World, announce_end, eventually, not_ready, seconds, settings, worker, workers};
 
 #[tokio::test(start_paused = true)]
 async fn the_older_controller_on_a_store_ends_with_its_next_decision() {
@@ -56,6 +56,28 @@ async fn while_the_store_is_away_nothing_new_is_published_and_afterwards_the_new
     world.until_live(&["~w1", "w2", "w3", "w4"], seconds(11)).await;
     assert_eq!(world.store.commits(), commits + 2);
     assert_eq!(running.status().frozen, None);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_waited_for_the_store_and_is_out_of_date_is_never_published() {
+    let world = World::new(workers(3));
+    let running = world.start();
+    world.until_live(&["w1", "w2", "w3"], seconds(1)).await;
+    sleep(seconds(5)).await;
+    let applied = world.agents[0].inner().applied.len();
+    world.store.inner().fault = Some(Fault::Refuses);
+    let healthy = world.cluster.node("w1");
+    world.cluster.apply(not_ready(&healthy, world.now()));
+    sleep(seconds(20)).await;
+    world.cluster.apply(healthy);
+    sleep(seconds(1)).await;
+    let commits = world.store.commits();
+    world.store.inner().fault = None;
+    eventually(seconds(11), || world.store.commits() == commits + 2, || "not committed".into()).await;
+    eventually(seconds(5), || running.status().is_in_sync(), || format!("{:?}", running.status())).await;
+    let seen = world.agents[0].inner().applied.len() - applied;
+    assert_eq!(seen, 0, "the content is what it was: out and in again happened in the record alone");
     running.stop().await.unwrap();
 }
 

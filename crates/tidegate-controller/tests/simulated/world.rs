@@ -15,6 +15,7 @@ use tidegate_core::node::{AddressType, Condition, ConditionStatus, Node, NodeAdd
 use tidegate_core::policy::NodePolicy;
 use tidegate_core::status::ClusterStatus;
 use tidegate_core::time::after;
+use tidegate_store::Store;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -139,11 +140,15 @@ impl World {
     }
 
     pub fn start_as(&self, settings: ControllerSettings) -> Running {
+        self.start_on(self.store.clone(), settings)
+    }
+
+    pub fn start_on(&self, store: Arc<dyn Store>, settings: ControllerSettings) -> Running {
         let mut registry = Registry::default();
         let source: Arc<dyn NodeSource> = self.cluster.clone();
         let publishers = self.agents.iter().map(|a| a.clone() as Arc<dyn Publisher>).collect();
         let clock = Arc::new(self.clock.clone());
-        let controller = Controller::new(settings, self.store.clone(), source, publishers, clock, &mut registry);
+        let controller = Controller::new(settings, store, source, publishers, clock, &mut registry);
         let (api, shutdown) = (controller.api(), CancellationToken::new());
         let task = tokio::spawn(controller.run(shutdown.clone()));
         Running { api, registry: Arc::new(registry), shutdown, task }
