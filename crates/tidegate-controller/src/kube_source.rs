@@ -81,9 +81,12 @@ impl NodeSource for KubeNodeSource {
     }
 
     async fn get(&self, name: &NodeName) -> Result<Option<Node>, SourceError> {
-        let found = in_time(self.api.get_opt(name.as_str())).await;
-        let object = found.map_err(|cause| SourceError::Get { node: name.clone(), cause })?;
-        Ok(object.and_then(|object| self.trimmer.trim(&object)))
+        let failed = |cause| SourceError::Get { node: name.clone(), cause };
+        let Some(object) = in_time(self.api.get_opt(name.as_str())).await.map_err(failed)? else { return Ok(None) };
+        // An object that cannot be used exists all the same: it must not count as gone.
+        let unusable =
+            || ApiFailure::Answered { code: 200, message: "the object has no usable name or uid".to_owned() };
+        self.trimmer.trim(&object).map(Some).ok_or_else(unusable).map_err(failed)
     }
 
     fn watch(&self) -> mpsc::Receiver<Observation> {

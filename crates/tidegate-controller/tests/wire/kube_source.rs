@@ -141,6 +141,8 @@ async fn a_get_tells_absence_from_failure() {
     let source = source(&server);
     assert_eq!(source.get(&name("w1")).await.unwrap().unwrap().uid.as_str(), "u-w1");
     assert_eq!(source.get(&name("w2")).await.unwrap(), None);
+    server.apply(serde_json::json!({"metadata": {"name": "no-uid"}}));
+    assert!(source.get(&name("no-uid")).await.is_err(), "what exists is not gone");
     // A 404 that does not say NotFound is a proxy's, and no proof that a node is gone.
     let permanent = [403, 404].map(|code| (code, ErrorClass::Permanent));
     for (code, class) in permanent.into_iter().chain([(429, ErrorClass::Transient), (503, ErrorClass::Transient)]) {
