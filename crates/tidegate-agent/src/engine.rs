@@ -45,6 +45,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Its version, when known.
     fn version(&self) -> Option<String>;
 
+    /// The user's own template, if there is one: an edit of it is looked for.
+    fn template(&self) -> Option<&Path>;
+
     /// State and template to text: no side effect.
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure>;
 

@@ -22,6 +22,8 @@ pub struct Booted {
     pub worker: Worker,
     /// With the positions that were seen before.
     pub admission: Admission,
+    /// The newest state that was admitted, live or not.
+    pub newest: Option<Arc<DesiredState>>,
     /// What could not be brought live, with its failure.
     pub failed: Option<(Arc<DesiredState>, Failure)>,
     /// Trouble that is no state's.
@@ -40,6 +42,7 @@ pub async fn boot(mut worker: Worker, cluster: Option<ClusterName>, metrics: &Me
         admission.admit(state)?;
     }
     let newer = candidate.filter(|c| admission.admit(c).is_ok());
+    let newest = newer.clone().or_else(|| good.clone());
     let swapped_in = newer.filter(|c| is_at_the_live_path(&worker, c));
     let mut failed = None;
     for state in [swapped_in, good].into_iter().flatten() {
@@ -47,13 +50,13 @@ pub async fn boot(mut worker: Worker, cluster: Option<ClusterName>, metrics: &Me
         metrics.applied(&report);
         match report.outcome {
             Outcome::RolledBack { cause } | Outcome::RollbackFailed { cause, .. } => failed = Some((state, cause)),
-            _ => return Ok(Booted { worker, admission, failed: None, trouble }),
+            _ => return Ok(Booted { worker, admission, newest, failed: None, trouble }),
         }
     }
     if failed.is_none() {
         trouble = serve_the_file(&mut worker).await.err().or(trouble);
     }
-    Ok(Booted { worker, admission, failed, trouble })
+    Ok(Booted { worker, admission, newest, failed, trouble })
 }
 
 fn usable(

@@ -1,16 +1,11 @@
 //! Noticing that somebody else touched the live file, before it is loaded by chance.
 
-use std::os::unix::fs::MetadataExt;
-
 use tidegate_core::class::ErrorClass;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
 use super::worker::Worker;
-use crate::file::{FileError, Found};
-
-/// What changes whenever a file does: inode, size, time of change; all zero when it is not there.
-type Stamp = (u64, u64, i64, i64);
+use crate::file::{FileError, Found, Stamp};
 
 /// The live file as it was last looked at.
 #[derive(Debug, Default)]
@@ -23,9 +18,7 @@ impl Drift {
     ///
     /// Nothing when it was not touched, or nothing is known to be live.
     pub fn look(&mut self, worker: &Worker) -> Option<Result<(), Failure>> {
-        let path = worker.pipeline.file.path();
-        let stamp = std::fs::metadata(path).ok().map(|m| (m.ino(), m.size(), m.ctime(), m.ctime_nsec()));
-        let stamp = stamp.unwrap_or_default();
+        let stamp = Stamp::of(worker.pipeline.file.path());
         if worker.live.is_none() || self.seen.replace(stamp) == Some(stamp) {
             return None;
         }

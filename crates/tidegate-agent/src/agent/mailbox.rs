@@ -4,10 +4,12 @@ mod intake;
 mod outcome;
 mod supervise;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tidegate_core::backoff::Backoff;
+use tidegate_core::desired::DesiredState;
 use tidegate_core::pacing::Pacer;
 use tidegate_core::protocol::{AgentStatus, Failure};
 use tidegate_core::webhook::Admission;
@@ -19,12 +21,16 @@ use super::drift::Drift;
 use super::job::{Job, Message};
 use super::status::Board;
 use super::worker::{Done, Prepared, Worker};
+use crate::file::Stamp;
 use crate::metrics::Metrics;
 use outcome::Retry;
 use supervise::Supervision;
 
 /// Waits between attempts of what may succeed unchanged: a taken port or a full disk.
 const RETRY: Backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) };
+
+/// How soon a live file is tried again that may not be replaced: a person has to act first.
+const ENVIRONMENT: Duration = Duration::from_secs(10);
 
 /// What is going on, if anything; it gives the worker back.
 enum Finished {
@@ -42,9 +48,13 @@ pub struct Mailbox {
     /// The position being applied, and those who wait for it.
     in_flight: Option<Job>,
     pending: Option<Job>,
+    /// The newest admitted state: this agent brings it live whenever it can, without being asked again.
+    newest: Option<Arc<DesiredState>>,
     retry: Option<Retry>,
     supervision: Supervision,
     drift: Drift,
+    /// The user's own template as it was last looked at.
+    template: Option<Stamp>,
     pacer: Pacer,
     origin: Instant,
     board: Board,
@@ -69,9 +79,11 @@ impl Mailbox {
             busy: None,
             in_flight: None,
             pending: None,
+            newest: booted.newest,
             retry: None,
             supervision: Supervision::starting(Instant::now()),
             drift: Drift::default(),
+            template: engine.template().map(Stamp::of),
             pacer,
             origin: Instant::now(),
             board,
@@ -83,6 +95,9 @@ impl Mailbox {
         }
         if let Some((state, failure)) = booted.failed {
             mailbox.note_failure(&state, &failure);
+        }
+        if mailbox.retry.is_none() && !mailbox.serves_the_newest(&booted.worker) {
+            mailbox.take_up_the_newest();
         }
         mailbox.put_back(booted.worker);
         (mailbox, status)
@@ -153,6 +168,19 @@ impl Mailbox {
     fn on_time(&mut self) {
         self.start_retry();
         self.supervise();
+    }
+
+    /// Whether there is nothing that should be live and is not.
+    fn serves_the_newest(&self, worker: &Worker) -> bool {
+        let live = worker.live.as_ref().map(|live| live.state.position);
+        self.newest.as_ref().is_none_or(|newest| live == Some(newest.position))
+    }
+
+    /// Lets the newest admitted state be looked at again, unless it waits for that anyway.
+    fn take_up_the_newest(&mut self) {
+        if let (None, Some(newest)) = (&self.pending, &self.newest) {
+            self.pending = Some(Job::new(newest.clone(), false));
+        }
     }
 
     fn put_back(&mut self, worker: Worker) {

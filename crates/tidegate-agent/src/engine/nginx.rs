@@ -93,6 +93,10 @@ impl Engine for Nginx {
         Some(self.build.version.clone())
     }
 
+    fn template(&self) -> Option<&Path> {
+        self.renderer.template_path()
+    }
+
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         self.renderer.render(state)
     }

@@ -65,6 +65,10 @@ impl Engine for Faulty {
         None
     }
 
+    fn template(&self) -> Option<&Path> {
+        None
+    }
+
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         let body = serde_json::to_string_pretty(&(&state.listeners, &state.pools)).unwrap();
         let generation = ContentHash::of_bytes(body.as_bytes());

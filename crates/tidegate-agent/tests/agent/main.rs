@@ -20,6 +20,7 @@ mod features;
 mod goldens;
 mod latency;
 mod mailbox;
+mod newest;
 mod ownership;
 mod pipeline;
 mod rig;

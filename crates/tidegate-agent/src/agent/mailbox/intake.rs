@@ -38,6 +38,7 @@ impl Mailbox {
             return;
         }
         self.overtake(&state);
+        self.newest = Some(state.clone());
         let mut job = Job::new(state, false);
         job.replies.push(reply);
         self.pending = Some(job);
@@ -45,7 +46,7 @@ impl Mailbox {
 
     /// Answers whoever waits for an older state that has not been started.
     fn overtake(&mut self, by: &DesiredState) {
-        if self.retry.as_ref().is_some_and(|r| r.state.position < by.position) {
+        if self.newest.as_ref().is_some_and(|newest| newest.position < by.position) {
             self.retry = None;
         }
         let Some(old) = self.pending.take() else { return };

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::protocol::{ApplyReport, Failure, Outcome};
+use tidegate_core::step::Step;
 use tokio::time::Instant;
 
-use super::{Finished, Mailbox, RETRY};
+use super::{ENVIRONMENT, Finished, Mailbox, RETRY};
 use crate::agent::job::Job;
 use crate::agent::worker::Worker;
 
-/// A state that will be tried again.
+/// Another attempt at the newest state.
 pub(super) struct Retry {
-    /// The state.
-    pub state: Arc<DesiredState>,
     /// Failures in a row.
     pub failures: u32,
     /// When; absent while it is being tried.
@@ -46,7 +45,9 @@ impl Mailbox {
         match &report.outcome {
             Outcome::Applied | Outcome::Unchanged => {
                 tracing::info!(%position, result = report.outcome.as_str(), "desired state is live");
-                self.retry = None;
+                if self.is_newest(&job.state) {
+                    self.retry = None;
+                }
                 self.board.succeeded();
                 if let Some(error) = &worker.snapshot_error {
                     self.board.failed(Some(position), error.as_failure());
@@ -66,32 +67,41 @@ impl Mailbox {
         job.answer(report);
     }
 
-    /// Shows a failure, and plans another attempt when that may help.
+    /// Shows a failure, and plans another attempt when that may help. An older state is not tried again: the newest
+    /// is on its way, or has failed itself.
     pub(super) fn note_failure(&mut self, state: &Arc<DesiredState>, cause: &Failure) {
         self.board.failed(Some(state.position), cause.clone());
-        if cause.class != ErrorClass::Transient {
-            self.retry = None;
+        if !self.is_newest(state) {
             return;
         }
-        let before = self.retry.take().filter(|r| r.state.hash == state.hash);
+        // What the candidate is to blame for fails again until it changes: see `take_up_the_newest`.
+        let before = self.retry.take();
+        let wait = match (cause.class, cause.step) {
+            (ErrorClass::Transient, _) => None,
+            (_, Step::Swap) => Some(ENVIRONMENT),
+            _ => return,
+        };
         let failures = before.as_ref().map_or(0, |r| r.failures);
         // Somebody pushed again before the time came: the answer came from memory and was no attempt.
         let waiting = before.and_then(|r| r.at);
         let failures = if waiting.is_some() { failures } else { failures.saturating_add(1) };
-        let at = waiting.unwrap_or_else(|| Instant::now() + RETRY.delay(failures));
-        self.retry = Some(Retry { state: state.clone(), failures, at: Some(at) });
+        let at = waiting.unwrap_or_else(|| Instant::now() + wait.unwrap_or_else(|| RETRY.delay(failures)));
+        self.retry = Some(Retry { failures, at: Some(at) });
     }
 
-    /// Turns a retry whose time has come into a pending job, unless a newer state is pending anyway.
+    /// Turns a retry whose time has come into a pending job.
     pub(super) fn start_retry(&mut self) {
         let due = |r: &&mut Retry| r.at.is_some_and(|at| at <= Instant::now());
         let Some(retry) = self.retry.as_mut().filter(due) else { return };
         retry.at = None;
-        match &mut self.pending {
-            // Whoever pushed it again gets the answer of the real attempt.
-            Some(job) if job.state.position == retry.state.position => job.again = true,
-            Some(_) => {}
-            None => self.pending = Some(Job::new(retry.state.clone(), true)),
+        self.take_up_the_newest();
+        // Whoever pushed it again gets the answer of the real attempt.
+        if let Some(job) = &mut self.pending {
+            job.again = true;
         }
+    }
+
+    fn is_newest(&self, state: &DesiredState) -> bool {
+        self.newest.as_ref().is_none_or(|newest| newest.position <= state.position)
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Finished, Mailbox};
 use crate::agent::worker::Worker;
 use crate::engine::Pulse;
-use crate::file::Found;
+use crate::file::{Found, Stamp};
 
 /// How soon a killed engine is noticed. One look reads three small files.
 const EVERY: Duration = Duration::from_millis(200);
@@ -44,6 +44,7 @@ impl Mailbox {
         let Some(mut worker) = self.idle.take() else { return };
         if self.look(&worker) {
             self.look_at_file(&worker);
+            self.look_at_template(&worker);
             self.idle = Some(worker);
             return;
         }
@@ -72,6 +73,15 @@ impl Mailbox {
                 tracing::warn!(message = failure.message, "the live file is not what is live");
                 self.board.failed(None, failure);
             }
+        }
+    }
+
+    /// An edited template is rendered at once: a mistake is told while its author is still there.
+    fn look_at_template(&mut self, worker: &Worker) {
+        let stamp = worker.pipeline.engine.template().map(Stamp::of);
+        if std::mem::replace(&mut self.template, stamp) != stamp {
+            tracing::info!("the template was edited");
+            self.take_up_the_newest();
         }
     }
 

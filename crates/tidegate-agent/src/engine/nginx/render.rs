@@ -1,6 +1,6 @@
 //! Desired state and template to an nginx configuration; pure but for reading the user's own template.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tidegate_core::class::ErrorClass;
@@ -59,6 +59,11 @@ impl Renderer {
             open_files: OPEN_FILES,
         };
         Ok(Self { template: settings.template.clone(), view })
+    }
+
+    /// The user's own template, if there is one.
+    pub fn template_path(&self) -> Option<&Path> {
+        self.template.as_deref()
     }
 
     /// Renders a state. A user's template is read each time, so that a correction takes effect at the next apply.
