@@ -6,9 +6,10 @@ use anyhow::Result;
 
 use crate::phases::run_cargo;
 
-/// Builds the debug binary, which is where tests and the demo look for it.
+/// Builds the debug binary, which is where tests and the demo look for it. Together with this very program, so that
+/// both share one build of every dependency.
 pub(crate) fn tidegate() -> Result<()> {
-    run_cargo(&["build", "-p", "tidegate"])
+    run_cargo(&["build", "-p", "tidegate", "-p", "xtask"])
 }
 
 /// Builds the optimised binary, which is what a user runs and a bench measures.

@@ -6,7 +6,7 @@ mod runner;
 use anyhow::Result;
 
 use crate::phases::{Phases, run_cargo};
-use crate::{check, servers};
+use crate::{build, check, servers};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -33,7 +33,7 @@ fn run_phases(phases: &mut Phases, options: &Options) -> Result<()> {
         phases.run("servers", servers::run)?;
         phases.run("check", check::run)?;
         // Tests of a site start the binary from target/debug.
-        phases.run("build", || run_cargo(&["build", "--quiet", "-p", "tidegate"]))?;
+        phases.run("build", build::tidegate)?;
     }
     let mut found = Vec::new();
     phases.run("build tests", || {

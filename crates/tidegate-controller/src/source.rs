@@ -95,6 +95,12 @@ pub enum ApiFailure {
         /// What it said.
         message: String,
     },
+    /// Nothing to identify ourselves with: no kubeconfig, or one that cannot be used.
+    #[error("{detail}; cure: put a kubeconfig there that may get, list and watch nodes; it is read again by itself")]
+    Credentials {
+        /// Which file, and what is wrong with it.
+        detail: String,
+    },
     /// No connection, or one that broke.
     #[error("the API server cannot be reached: {detail}; cure: check that it runs and is reachable")]
     Unreachable {
@@ -107,9 +113,10 @@ impl ApiFailure {
     /// Whether to retry: what the server refuses today it refuses until somebody changes something.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Answered { code: 429 | 500.., .. } | Self::Timeout { .. } | Self::Unreachable { .. } => {
-                ErrorClass::Transient
-            }
+            Self::Answered { code: 429 | 500.., .. }
+            | Self::Timeout { .. }
+            | Self::Credentials { .. }
+            | Self::Unreachable { .. } => ErrorClass::Transient,
             Self::Answered { code: 410, .. } => ErrorClass::Conflict,
             Self::Answered { .. } => ErrorClass::Permanent,
         }

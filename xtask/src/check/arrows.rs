@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate-agent", &["tidegate-core"]),
     ("tidegate", &["tidegate-core", "tidegate-store", "tidegate-controller", "tidegate-agent"]),
     ("tidegate-testbed", &["tidegate-core", "tidegate-store", "tidegate-controller", "tidegate-agent", "tidegate"]),
-    ("xtask", &["tidegate-core", "tidegate-testbed"]),
+    ("xtask", &["tidegate", "tidegate-core", "tidegate-testbed"]),
 ];
 
 /// Tests may use these besides.

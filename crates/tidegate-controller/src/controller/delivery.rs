@@ -81,7 +81,11 @@ impl Delivery {
                     self.book.want(desired.borrow_and_update().clone());
                     continue;
                 }
-                Some((position, result)) = pushes.next() => self.pushed(position, result),
+                Some((position, result)) = pushes.next() => {
+                    // The answer says what is live; what stands behind it (backends, reloads) is in the status.
+                    poll_at = Instant::now();
+                    self.pushed(position, result)
+                }
                 Some((started, result)) = polls.next() => {
                     poll_at = Instant::now() + STATUS_EVERY;
                     self.book.asked(started, result, self.shared.clock.now())

@@ -50,7 +50,7 @@ impl LateNodeSource {
                 Ok(KubeNodeSource::new(client, policy.label_keys()))
             })
             .await
-            .map_err(|error: anyhow::Error| ApiFailure::Unreachable { detail: format!("{error:#}") })
+            .map_err(|error: anyhow::Error| ApiFailure::Credentials { detail: format!("{error:#}") })
     }
 }
 
@@ -108,6 +108,7 @@ async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
             .map_err(|error| anyhow!("the service account of this pod cannot be used: {error}"))?,
         None => from_environment().await?,
     };
+    KubeNodeSource::tune(&mut config);
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     kube::Client::try_from(config).map_err(|error| anyhow!("the client of the Kubernetes API: {error}"))
 }
