@@ -2,7 +2,7 @@
 
 mod faults;
 mod kubeconfig;
-mod pki;
+pub mod pki;
 mod ports;
 mod servers;
 

@@ -6,6 +6,7 @@
 //!                 +---- worker-1..n: nginx ingress on :80, kubelet heartbeats
 //! ```
 
+mod rights;
 mod tidegate;
 
 use std::collections::BTreeMap;
@@ -71,6 +72,7 @@ pub struct Site {
     pub lab: Lab,
     pub cluster: Cluster,
     options: SiteOptions,
+    kubeconfig: PathBuf,
     scratch: Scratch,
 }
 
@@ -82,9 +84,10 @@ impl Site {
         let mut lab = Lab::new()?;
         let client = lab.add_host("client")?;
         let cluster = Cluster::start(options.cluster.clone()).await?;
+        let kubeconfig = rights::grant(&cluster).await?;
         let scratch = run::current()?.scratch("site")?;
         let (workers, lbs) = (BTreeMap::new(), BTreeMap::new());
-        let mut site = Self { workers, lbs, client, lab, cluster, options, scratch };
+        let mut site = Self { workers, lbs, client, lab, cluster, options, kubeconfig, scratch };
         site.add_lb(Self::LB).await?;
         for number in 1..=site.options.workers {
             site.add_worker(&format!("worker-{number}")).await?;
@@ -144,9 +147,9 @@ impl Site {
         Ok(self.lb(Self::LB)?.host.address(port))
     }
 
-    /// An administrator's kubeconfig, valid on every load balancer machine and outside.
+    /// A kubeconfig with the rights that Tidegate asks its users for, valid on every load balancer machine.
     pub fn kubeconfig(&self) -> &Path {
-        self.cluster.kubeconfig()
+        &self.kubeconfig
     }
 
     /// A folder for the site's files: configs, state, logs.

@@ -153,7 +153,7 @@ async fn a_wrong_template_never_goes_live() -> Result<()> {
     let broken = [
         ("does not render", TEMPLATE.replace("stream {", "stream { {{ no_such_value }}"), "render"),
         ("invalid", TEMPLATE.replace("stream {", "stream { no_such_directive on;"), "validate"),
-        ("cannot bind", TEMPLATE.replace("stream {", "stream { server { listen 9999; return \"\"; }"), "reload"),
+        ("cannot bind", TEMPLATE.replace("stream {", "stream { server { listen 9999; return \"\"; }"), "verify"),
     ];
     for (number, (what, text, step)) in broken.into_iter().enumerate() {
         std::fs::write(&template, text)?;

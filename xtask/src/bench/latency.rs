@@ -18,6 +18,8 @@ use super::statistics::Samples;
 const LIMIT: Duration = Duration::from_secs(20);
 /// Moves the floor and means nothing to Tidegate.
 const FLOOR_LABEL: &str = "bench.tidegate.io/floor";
+/// Between two changes of Tidegate: it gathers changes that come in a row, and keeps a second between reloads.
+const IDLE: Duration = Duration::from_millis(1_100);
 /// The node that comes and goes.
 const NODE: &str = "worker-3";
 
@@ -40,6 +42,7 @@ impl Latency {
         let (mut tidegate, mut floor) = (Samples::default(), Samples::default());
         for change in 0..self.changes {
             let excluded = change % 2 == 0;
+            tokio::time::sleep(IDLE).await;
             floor.add(run.floor(excluded).await?);
             tidegate.add(run.tidegate(excluded).await?);
             if std::io::stderr().is_terminal() {

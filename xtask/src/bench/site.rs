@@ -5,11 +5,11 @@ use tidegate_testbed::SiteOptions;
 use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::scenario::{RunConfig, Scenario};
 
-/// `workers` nodes live behind `tidegate run`, with a reload floor that is not in the way of a measurement.
+/// `workers` nodes live behind `tidegate run`, with its default pacing; a node that leaves drains for longer than any
+/// measurement takes, so that nothing changes by itself.
 pub async fn start(workers: u32) -> Result<Scenario> {
     let binary = crate::build::release_binary();
     let options = SiteOptions { workers, cluster: ClusterOptions::default(), binary, ..SiteOptions::default() };
-    let config =
-        RunConfig { join_delay: "0s", drain_timeout: "1h", min_reload_interval: "50ms", ..RunConfig::default() };
+    let config = RunConfig { join_delay: "0s", drain_timeout: "1h", ..RunConfig::default() };
     Scenario::serving(options, config).await
 }

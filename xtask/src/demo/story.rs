@@ -26,7 +26,10 @@ pub async fn tell(rate: u32, hold: bool, screen: &Screen) -> Result<()> {
     let total = stage.end_traffic().await?;
     screen.close();
     println!("\n{}", table::render(&steps, &total));
-    println!("Joins include joinDelay ({} here, 10s by default).\n", stage.scene.config.join_delay);
+    println!(
+        "Joins include joinDelay ({} here, 10s by default), counted from the API's whole seconds.\n",
+        stage.scene.config.join_delay
+    );
     if hold {
         look_around(&stage)?;
         std::future::pending::<()>().await;
@@ -138,7 +141,7 @@ fn look_around(stage: &Stage) -> Result<()> {
     }
     println!("  {inside} curl -s http://127.0.0.1:8685/metrics");
     println!("  {inside} curl -s http://{}/", site.lb_address(PORT)?);
-    println!("  KUBECONFIG={} kubectl get nodes", site.kubeconfig().display());
+    println!("  KUBECONFIG={} kubectl get nodes", site.cluster.kubeconfig().display());
     println!("  sqlite3 {}/tidegate.db 'select _id, ip, hostname from nodes'", site.folder().display());
     println!("  cat {}", stage.scene.config.config_file(site).display());
     println!("  tail -f {}\n", stage.scene.tidegate.log().display());

@@ -196,3 +196,36 @@ fn bad_settings_are_told_with_their_cure() {
     let text = error(HttpPublisherSettings { ca_file: Some(no_pem), ..good() });
     assert!(text.contains("it holds no certificate"), "{text}");
 }
+
+/// Answers whether a state came compressed and signed as it was sent, by taking it or not.
+async fn take_compressed(headers: HeaderMap, body: Bytes) -> Response {
+    use std::io::Read;
+    let text = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
+    let signed =
+        SignedHeaders { id: text(ID_HEADER), timestamp: text(TIMESTAMP_HEADER), signature: text(SIGNATURE_HEADER) };
+    verify(&[secret(SECRET)], &signed, Timestamp::now(), &body).unwrap();
+    assert_eq!(text("content-encoding"), "gzip");
+    let mut json = Vec::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut json).unwrap();
+    assert!(body.len() * 4 < json.len(), "{} of {} bytes", body.len(), json.len());
+    let state: DesiredState = serde_json::from_slice(&json).unwrap();
+    let live = Some(Live { position: state.position, hash: state.hash });
+    axum::Json(ApplyReport { outcome: Outcome::Applied, live, timings: Vec::new() }).into_response()
+}
+
+#[tokio::test]
+async fn a_large_state_is_compressed_and_signed_as_it_is_sent() {
+    let listeners: Vec<_> = (0..500)
+        .map(|n| {
+            let name = tidegate_core::ids::ListenerName::parse(format!("listener-{n}")).unwrap();
+            tidegate_core::desired::Listener { name, ..listener() }
+        })
+        .collect();
+    let large = DesiredState::derive(state().cluster, state().position, &Membership::default(), &listeners);
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let app = Router::new().route(DESIRED_STATE_PATH, post(take_compressed));
+    tokio::spawn(async move { axum::serve(server, app).await });
+    let report = HttpPublisher::new(publisher_settings(url)).unwrap().push(&large).await.unwrap();
+    assert_eq!(report.live.unwrap().hash, large.hash);
+}

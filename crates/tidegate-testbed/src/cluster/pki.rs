@@ -1,4 +1,4 @@
-//! A certificate authority for one cluster, and what it signs.
+//! A certificate authority for one cluster or one test, and what it signs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,21 +10,21 @@ use rcgen::{
 
 /// The files of one client certificate.
 #[derive(Debug)]
-pub(super) struct Credentials {
-    pub(super) user: String,
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
+pub struct Credentials {
+    pub user: String,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Debug)]
-pub(super) struct Pki {
+pub struct Pki {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Pki {
     /// Writes `ca.crt`, `server.{crt,key}` and `service-account.{key,pub}` into `folder`.
-    pub(super) fn create(folder: &Path) -> Result<Self> {
+    pub fn create(folder: &Path) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "tidegate-testbed");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -41,12 +41,18 @@ impl Pki {
         Ok(pki)
     }
 
-    pub(super) fn ca_file(&self) -> PathBuf {
+    /// The authority's own certificate.
+    pub fn ca_file(&self) -> PathBuf {
         self.folder.join("ca.crt")
     }
 
+    /// Certificate and key of the server, for 127.0.0.1 and localhost.
+    pub fn server_files(&self) -> (PathBuf, PathBuf) {
+        (self.folder.join("server.crt"), self.folder.join("server.key"))
+    }
+
     /// A client certificate: Kubernetes takes the user from CN and the group from O.
-    pub(super) fn client(&self, user: &str, group: Option<&str>) -> Result<Credentials> {
+    pub fn client(&self, user: &str, group: Option<&str>) -> Result<Credentials> {
         let mut params = CertificateParams::default();
         if let Some(group) = group {
             params.distinguished_name.push(DnType::OrganizationName, group);
