@@ -3,10 +3,12 @@
 mod command_line;
 mod configuration;
 mod eligibility;
+mod metrics;
 
 pub use command_line::cli_markdown;
 pub use configuration::config_markdown;
 pub use eligibility::eligibility_markdown;
+pub use metrics::metrics_markdown;
 
 use crate::config::schema::schema_text;
 

@@ -59,6 +59,7 @@ fn run_serves_what_is_recorded_and_traffic_outlives_it() {
     let metrics = get(api, "/metrics").unwrap().1;
     let agents = r#"tidegate_apply_total{engine="nginx",result="applied"}"#;
     assert!(metrics.contains(agents), "the agent's metrics are on the same page:\n{metrics}");
+    check_metrics_document(&metrics);
     let explained = tidegate(&["explain", "worker-1", "--api", &url]);
     let text = String::from_utf8(explained.stdout).unwrap();
     assert!(explained.status.success() && text.starts_with("node worker-1: active\n"), "{text}");
@@ -73,6 +74,17 @@ fn run_serves_what_is_recorded_and_traffic_outlives_it() {
     assert!(history.status.success() && text.contains("out -> active") && text.contains("election"), "{text}");
     let rendered = tidegate(&["render", "-c", config]);
     assert_eq!(rendered.stdout, std::fs::read(site.path("nginx.conf")).unwrap(), "what would be live is what is live");
+}
+
+/// Every metric of a serving process is in the documentation, as it is.
+fn check_metrics_document(exposition: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let text = tidegate::docs::metrics_markdown(exposition);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "docs/metrics.md is stale; run: UPDATE_DOCS=1 cargo test -p tidegate --test roles");
 }
 
 #[test]

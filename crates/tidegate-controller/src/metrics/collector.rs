@@ -45,10 +45,9 @@ impl Collector for StatusCollector {
         single(&mut encoder, "term", "The fencing token of the present leadership", number(status.leader.term.0))?;
         let frozen = f64::from(u8::from(status.frozen.is_some()));
         single(&mut encoder, "frozen", "1 while nothing is taken out because the view or the store fails", frozen)?;
-        let age = self.board.picture().and_then(|p| p.last_list).map(|at| at.elapsed().as_secs_f64());
-        if let Some(age) = age {
-            single(&mut encoder, "watch_staleness_seconds", "Age of the last complete LIST", age)?;
-        }
+        // Before the first LIST it is infinite, so that an alert on a limit fires.
+        let age = self.board.picture().and_then(|p| p.last_list).map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64());
+        single(&mut encoder, "watch_staleness_seconds", "Age of the last complete LIST", age)?;
         nodes(&mut encoder, &status)?;
         guards(&mut encoder, &status)?;
         balancers(&mut encoder, &status, self.clock.now())
