@@ -83,6 +83,8 @@ async fn an_old_etcd_without_streaming_lists_is_served_by_list_and_watch() -> Re
     let mut scene = Scenario::serving(SiteOptions { cluster, ..SiteOptions::default() }, config).await?;
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
     scene.wait_phase("worker-1", Phase::Draining).await?;
+    let log = std::fs::read_to_string(scene.tidegate.log())?;
+    assert!(log.contains("cannot stream lists"), "the fall back must have been needed, and told once:\n{log}");
     Ok(())
 }
 
