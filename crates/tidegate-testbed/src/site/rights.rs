@@ -1,4 +1,4 @@
-//! The rights of `tidegate` in the cluster: those of `examples/rbac.yaml`, and no others.
+//! The rights of `tidegate` in the cluster: those of `deploy/rbac.yaml`, and no others.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,16 @@ use kube::{Api, Client};
 
 use crate::cluster::Cluster;
 
-const MANIFEST: &str = include_str!("../../../../examples/rbac.yaml");
+const MANIFEST: &str = include_str!("../../../../deploy/rbac.yaml");
 /// The user that the manifest binds.
 const USER: &str = "tidegate";
 
 /// Applies the shipped manifest and gives a kubeconfig of its user.
 pub(super) async fn grant(cluster: &Cluster) -> Result<PathBuf> {
     let client = cluster.client().await?;
-    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(MANIFEST).context("examples/rbac.yaml")?;
+    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(MANIFEST).context("deploy/rbac.yaml")?;
     for document in documents {
-        apply(&client, document).await.context("applying examples/rbac.yaml")?;
+        apply(&client, document).await.context("applying deploy/rbac.yaml")?;
     }
     cluster.kubeconfig_for(USER, None)
 }
