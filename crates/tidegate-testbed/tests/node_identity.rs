@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::log::Phase;
+use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::kubelet::{Kubelet, KubeletOptions};
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, node};
@@ -35,10 +36,12 @@ async fn register(site: &Site, name: &str, addresses: Vec<IpAddr>) -> Result<Kub
 async fn one_address_twice(scene: &mut Scenario) -> Result<()> {
     let taken: IpAddr = scene.site.worker("worker-1")?.host.ipv4().into();
     let thief = register(&scene.site, "a-thief", vec![taken]).await?;
-    let (_, status) = scene.wait("the thief judged", |status| node(status, "a-thief").is_some()).await?;
-    let judged = node(&status, "a-thief").expect("just seen");
-    assert_eq!((judged.rule, judged.state), (Rule::NoAddress, Phase::Out));
-    assert!(judged.reason.contains("worker-1"), "the reason names who has it: {}", judged.reason);
+    // Before its kubelet reports an address, it has none; then the reason names who has it.
+    let named = |status: &ClusterStatus| {
+        node(status, "a-thief").is_some_and(|n| n.rule == Rule::NoAddress && n.reason.contains("worker-1"))
+    };
+    let (_, status) = scene.wait("the thief refused, with its reason", named).await?;
+    assert_eq!(node(&status, "a-thief").map(|thief| thief.state), Some(Phase::Out));
     assert_eq!(node(&status, "worker-1").map(|worker| worker.state), Some(Phase::Active));
     thief.delete().await
 }
@@ -53,7 +56,7 @@ async fn no_address(scene: &mut Scenario) -> Result<()> {
     // A member that loses its address keeps the one it had.
     let worker = &scene.site.worker("worker-2")?.kubelet;
     worker.set_addresses(&[]).await?;
-    let kept = |status: &tidegate_core::status::ClusterStatus| {
+    let kept = |status: &ClusterStatus| {
         node(status, "worker-2").is_some_and(|n| n.rule == Rule::NoAddress && n.state == Phase::Active)
     };
     scene.wait("worker-2 kept", kept).await?;
@@ -70,7 +73,7 @@ async fn made_anew_under_its_name(scene: &mut Scenario) -> Result<()> {
     let anew = register(&scene.site, "worker-3", vec![address]).await?;
     let new = anew.node().await?.metadata.uid;
     assert_ne!(old, new);
-    let replaced = |status: &tidegate_core::status::ClusterStatus| {
+    let replaced = |status: &ClusterStatus| {
         let now = status.nodes.iter().filter(|n| n.name.as_str() == "worker-3").collect::<Vec<_>>();
         let active = |n: &&&tidegate_core::status::NodeStatus| n.state == Phase::Active;
         in_sync(status) && now.iter().any(|n| Some(n.uid.as_str()) == new.as_deref() && active(&n))
