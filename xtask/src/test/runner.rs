@@ -25,15 +25,15 @@ struct Report {
     first_error: Option<anyhow::Error>,
 }
 
+/// Load generators: beside another test they would measure a busy machine.
+const ALONE: &[&str] = &["tidegate-testbed::planned_changes", "tidegate-testbed::burst"];
+
 /// Runs all, also after a failure, and fails when any has failed.
 pub(super) fn run(binaries: Vec<Binary>, jobs: usize) -> Result<()> {
-    let queue = Mutex::new(binaries.into_iter());
     let report = Mutex::new(Report::default());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| work(&queue, &report));
-        }
-    });
+    let (alone, together): (Vec<_>, Vec<_>) = binaries.into_iter().partition(|b| ALONE.contains(&b.name.as_str()));
+    run_with(together, jobs.max(1), &report);
+    run_with(alone, 1, &report);
     let report = report.into_inner().map_err(|_| anyhow!("a test runner thread died"))?;
     let Outcome { passed, failed, ignored } = report.total;
     say(&format!("{passed} passed, {failed} failed, {ignored} ignored"));
@@ -42,6 +42,15 @@ pub(super) fn run(binaries: Vec<Binary>, jobs: usize) -> Result<()> {
     }
     ensure!(report.broken.is_empty(), "failed: {}", report.broken.join(", "));
     Ok(())
+}
+
+fn run_with(binaries: Vec<Binary>, jobs: usize, report: &Mutex<Report>) {
+    let queue = Mutex::new(binaries.into_iter());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| work(&queue, report));
+        }
+    });
 }
 
 fn work(queue: &Mutex<std::vec::IntoIter<Binary>>, report: &Mutex<Report>) {

@@ -41,7 +41,7 @@ pub struct Snapshot {
     pub retried_closed: u64,
     /// The same, but it ended with a reset.
     pub retried_reset: u64,
-    /// Requests not sent because too many were in flight: the client was the bottleneck.
+    /// Requests not sent because the client was the bottleneck: too many in flight, or held up itself.
     pub skipped: u64,
     pub latency: Histogram,
     pub elapsed: Duration,

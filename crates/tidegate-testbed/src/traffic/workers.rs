@@ -13,6 +13,8 @@ use crate::http::{self, Broken, Connection, Failure, Response};
 
 /// More than this in flight and we would measure our own file descriptors.
 const MAX_IN_FLIGHT: usize = 4000;
+/// At most a quarter of a second's requests are sent at once.
+const CATCH_UP: u32 = 4;
 /// Requests become due in steps of this size.
 const TICK: Duration = Duration::from_millis(2);
 
@@ -59,7 +61,12 @@ async fn dispatch(context: &Rc<Context>, tasks: &mut JoinSet<()>) {
             () = context.stop.cancelled() => return,
         }
         while tasks.try_join_next().is_some() {}
-        while dispatched < due(started.elapsed(), context.options.new_per_second) {
+        let due = due(started.elapsed(), context.options.new_per_second);
+        // A client that was itself held up does not send all that it missed at once: that would be another load.
+        let missed = due.saturating_sub(dispatched + u64::from(context.options.new_per_second / CATCH_UP));
+        dispatched += missed;
+        context.tally.record(|snapshot| snapshot.skipped += missed);
+        while dispatched < due {
             dispatched += 1;
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
                 context.tally.record(|snapshot| snapshot.skipped += 1);
