@@ -44,6 +44,14 @@ pub(crate) fn say(line: &str) {
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
+    // `cargo run` tells us about ourselves; build scripts (of ring, say) would take it for news and build again.
+    let about_us = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    });
+    for name in about_us {
+        command.env_remove(name);
+    }
     command
 }
 
