@@ -47,6 +47,13 @@ impl Default for SiteOptions {
     }
 }
 
+impl SiteOptions {
+    /// Without the lifecycle controller: on a busy machine it would add NotReady nodes that nobody planned.
+    pub fn without_lifecycle() -> Self {
+        Self { cluster: ClusterOptions::default(), ..Self::default() }
+    }
+}
+
 /// A node: its machine, its agent and its ingress.
 #[derive(Debug)]
 pub struct Worker {

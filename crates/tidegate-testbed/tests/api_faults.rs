@@ -15,13 +15,9 @@ fn quick() -> RunConfig {
     RunConfig { resync: "2s", ..RunConfig::default() }
 }
 
-fn without_lifecycle() -> SiteOptions {
-    SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hanging_or_killed_api_server_freezes_the_set_and_thaws_it() -> Result<()> {
-    let mut scene = Scenario::serving(without_lifecycle(), quick()).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), quick()).await?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
 
     scene.site.cluster.pause()?;
@@ -44,7 +40,7 @@ async fn a_hanging_or_killed_api_server_freezes_the_set_and_thaws_it() -> Result
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_behind_a_cut_watch_is_found_by_the_resync() -> Result<()> {
-    let mut scene = Scenario::serving(without_lifecycle(), quick()).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), quick()).await?;
     let relay = &scene.site.lb("lb")?.relay;
     relay.refuse();
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
@@ -91,7 +87,7 @@ async fn an_old_etcd_without_streaming_lists_is_served_by_list_and_watch() -> Re
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_while_the_api_is_down_keeps_the_set_and_the_drain_in_progress() -> Result<()> {
     let config = RunConfig { drain_timeout: "8s", ..quick() };
-    let mut scene = Scenario::serving(without_lifecycle(), config).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), config).await?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
     scene.wait_phase("worker-1", Phase::Draining).await?;

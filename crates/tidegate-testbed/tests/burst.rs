@@ -9,7 +9,6 @@ use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::SiteOptions;
-use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::kubelet::Bulk;
 use tidegate_testbed::scenario::{RunConfig, Scenario, active, in_sync, stands};
 
@@ -18,7 +17,7 @@ const CHANGES: usize = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_changes_in_two_seconds_cost_at_most_four_reloads() -> Result<()> {
-    let options = SiteOptions { workers: 1, cluster: ClusterOptions::default(), ..SiteOptions::default() };
+    let options = SiteOptions { workers: 1, ..SiteOptions::without_lifecycle() };
     let config = RunConfig { join_delay: "0s", drain_timeout: "10m", ..RunConfig::default() };
     let mut scene = Scenario::serving(options, config).await?;
     let bulk = Bulk::create(scene.site.cluster.client().await?, "burst", NODES, BTreeMap::new()).await?;

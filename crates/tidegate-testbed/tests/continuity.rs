@@ -5,18 +5,13 @@ use std::time::Duration;
 use anyhow::Result;
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
-use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario};
 use tidegate_testbed::traffic::{LongLived, TrafficOptions};
 use tidegate_testbed::{Site, SiteOptions};
 
-fn site() -> SiteOptions {
-    SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draining_node_gets_no_new_connection_while_its_old_ones_live_on() -> Result<()> {
-    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), RunConfig::default()).await?;
     let target = scene.site.lb_address(PORT)?;
     // Six of them over three nodes: at least one is on the node that drains.
     let mut long = Vec::new();
@@ -48,7 +43,7 @@ async fn old_generations(scene: &mut Scenario) -> Result<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upgrading_tidegate_does_not_touch_traffic() -> Result<()> {
-    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), RunConfig::default()).await?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
     for _ in 0..3 {
         let ended = scene.tidegate.terminate(Duration::from_secs(10)).await?;

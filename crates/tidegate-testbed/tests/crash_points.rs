@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
-use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, stands};
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::{Site, SiteOptions};
@@ -35,7 +34,7 @@ const POINTS: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_step_loses_no_request_and_no_decision() -> Result<()> {
-    let options = SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() };
+    let options = SiteOptions::without_lifecycle();
     let config = RunConfig { drain_timeout: "10m", min_reload_interval: "100ms", ..RunConfig::default() };
     let mut scene = Scenario::serving(options, config).await?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;

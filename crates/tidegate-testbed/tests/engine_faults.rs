@@ -7,14 +7,9 @@ use anyhow::{Context, Result};
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
-use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, stands};
 use tidegate_testbed::traffic::{Traffic, TrafficOptions};
 use tidegate_testbed::{Site, SiteOptions, deadline};
-
-fn site() -> SiteOptions {
-    SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() }
-}
 
 fn traffic(scene: &Scenario) -> Result<Traffic> {
     scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))
@@ -47,7 +42,7 @@ fn children(pid: u32) -> Result<Vec<u32>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_is_killed_is_started_again() -> Result<()> {
-    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), RunConfig::default()).await?;
     let pid_file = scene.site.folder().join("agent/nginx.pid");
     let target = scene.site.lb_address(PORT)?;
 
@@ -116,7 +111,7 @@ async fn a_full_disk_leaves_the_live_file_whole_and_heals_by_itself() -> Result<
     let scratch = tidegate_testbed::run::current()?.scratch("small-disk")?;
     let disk = SmallDisk::mount(scratch.path().join("disk"))?;
     let config = RunConfig { config_file: Some(disk.0.join("nginx.conf")), ..RunConfig::default() };
-    let mut scene = Scenario::serving(site(), config).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), config).await?;
     let running = traffic(&scene)?;
     let before = std::fs::read(disk.0.join("nginx.conf"))?;
 
@@ -145,7 +140,7 @@ async fn a_wrong_template_never_goes_live() -> Result<()> {
     let template = scratch.path().join("own.conf.j2");
     std::fs::write(&template, TEMPLATE)?;
     let config = RunConfig { template: Some(template.clone()), ..RunConfig::default() };
-    let mut scene = Scenario::serving(site(), config).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), config).await?;
     let host = scene.site.lb(Site::LB)?.host.clone();
     // Somebody else has the port that the last of the broken templates wants.
     let _taken = host.listen("0.0.0.0:9999".parse()?).await?;

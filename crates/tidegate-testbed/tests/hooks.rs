@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::LoadBalancerStatus;
-use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::cluster::pki::Pki;
 use tidegate_testbed::measure::StatusReader;
 use tidegate_testbed::scenario::{PORT, active, api, in_sync, stands};
@@ -38,7 +37,7 @@ struct Split {
 impl Split {
     /// Two processes on one machine; `wires` are the TLS sections of agent and load balancer, and the agent's URL.
     async fn start(wires: impl FnOnce(&Path) -> Result<Wires>) -> Result<Self> {
-        let options = SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() };
+        let options = SiteOptions::without_lifecycle();
         let site = Site::start(options).await?;
         let folder = site.folder().to_owned();
         let secret = folder.join("webhook.secret");

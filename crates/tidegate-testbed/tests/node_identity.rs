@@ -6,20 +6,14 @@ use anyhow::Result;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::log::Phase;
 use tidegate_core::status::ClusterStatus;
-use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::kubelet::{Kubelet, KubeletOptions};
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, node};
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::{Site, SiteOptions, lab};
 
-/// Without the lifecycle controller: on a busy machine it would add NotReady nodes that nobody planned.
-fn site() -> SiteOptions {
-    SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn identities_that_contradict_each_other_cost_no_request() -> Result<()> {
-    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), RunConfig::default()).await?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
     one_address_twice(&mut scene).await?;
     no_address(&mut scene).await?;

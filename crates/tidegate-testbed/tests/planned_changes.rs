@@ -4,20 +4,14 @@ use anyhow::Result;
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_testbed::SiteOptions;
-use tidegate_testbed::cluster::ClusterOptions;
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario};
 use tidegate_testbed::traffic::TrafficOptions;
 
 const REQUESTS: u64 = 100_000;
 
-/// Without the lifecycle controller: on a busy machine it would add NotReady nodes that nobody planned.
-fn site() -> SiteOptions {
-    SiteOptions { cluster: ClusterOptions::default(), ..SiteOptions::default() }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_in_planned_changes() -> Result<()> {
-    let mut scene = Scenario::serving(site(), RunConfig::default()).await?;
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), RunConfig::default()).await?;
     let target = scene.site.lb_address(PORT)?;
     let options = TrafficOptions {
         new_per_second: 900,

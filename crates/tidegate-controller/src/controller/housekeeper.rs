@@ -47,15 +47,8 @@ impl Housekeeper {
 
     /// After a commit: its documents, and now and then a snapshot.
     pub(super) fn committed(&self, entry: &LogEntry, log: &LogState) {
-        let mut active = Vec::new();
-        let mut removed = Vec::new();
-        for change in &entry.changes {
-            match change.to.as_ref().and_then(|member| NodeDocument::of(&change.uid, member)) {
-                Some(document) => active.push(document),
-                None => removed.push(NodeDocumentId::of(&change.uid)),
-            }
-        }
         if !entry.changes.is_empty() {
+            let (active, removed) = NodeDocument::of_changes(&entry.changes);
             self.give(Job::Nodes { active, removed });
         }
         if entry.revision.0.is_multiple_of(SNAPSHOT_EVERY) {
