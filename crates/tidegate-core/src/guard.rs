@@ -12,6 +12,7 @@ use crate::eligibility::{Class, Rule};
 use crate::ids::NodeName;
 use crate::log::{Change, Phase};
 use crate::membership::Membership;
+use crate::mutant::{Mutant, planted};
 use crate::time::human;
 
 /// A guard, by name.
@@ -92,7 +93,9 @@ fn takes_out(change: &Change) -> bool {
 }
 
 fn check_fresh(wanted: Vec<Change>, freshness: &Freshness) -> (Vec<Change>, Vec<Hold>) {
-    let Some(problem) = freshness.problem() else { return (wanted, Vec::new()) };
+    let Some(problem) = freshness.problem().filter(|_| !planted(Mutant::GuardFreshOff)) else {
+        return (wanted, Vec::new());
+    };
     // A drain that began while the view was fresh ends on time; `gone` and involuntary ones do not.
     let needs_fresh = |c: &Change| takes_out(c) && rests_on_the_view(c);
     partition(wanted, needs_fresh, Guard::Fresh, &problem)
@@ -104,7 +107,7 @@ fn rests_on_the_view(change: &Change) -> bool {
 
 fn check_never_empty(wanted: Vec<Change>, before: &Membership) -> (Vec<Change>, Vec<Hold>) {
     let leaves_none = |changes: &[Change]| before.active() > 0 && before.with(changes).active() == 0;
-    if !leaves_none(&wanted) {
+    if !leaves_none(&wanted) || planted(Mutant::GuardNeverEmptyOff) {
         return (wanted, Vec::new());
     }
     let from_active = |c: &Change| takes_out(c) && c.from == Phase::Active;

@@ -11,15 +11,21 @@
 
 pub mod backoff;
 pub mod class;
+pub mod departure;
 pub mod desired;
 pub mod eligibility;
+pub mod event;
+pub mod finalizer;
 pub mod guard;
 pub mod hash;
 pub mod ids;
+pub mod lease;
 pub mod ledger;
 pub mod log;
 pub mod membership;
+pub mod mutant;
 pub mod node;
+pub mod order;
 pub mod pacing;
 pub mod plan;
 pub mod policy;

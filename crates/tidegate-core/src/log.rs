@@ -8,6 +8,7 @@ use crate::eligibility::Rule;
 use crate::hash::ContentHash;
 use crate::ids::{NodeName, NodeUid};
 use crate::membership::{Member, MemberState, Membership};
+use crate::order::{OrderChange, Orders};
 use crate::position::{Position, Revision, Term};
 
 /// Where a node stands, in one word.
@@ -67,7 +68,24 @@ impl Change {
     }
 }
 
-/// One commit. An entry without changes is an election (or the very first entry).
+/// What one commit decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Steps of nodes.
+    pub changes: Vec<Change>,
+    /// What operators asked for.
+    pub orders: Vec<OrderChange>,
+    /// What was put right in the read model, in words for people.
+    pub repairs: Vec<String>,
+}
+
+impl From<Vec<Change>> for Decision {
+    fn from(changes: Vec<Change>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+}
+
+/// One commit. An entry that decides nothing is an election (or the very first entry).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogEntry {
@@ -81,7 +99,13 @@ pub struct LogEntry {
     pub at: Timestamp,
     /// What changed.
     pub changes: Vec<Change>,
-    /// Hash of the membership after it.
+    /// What operators asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<OrderChange>,
+    /// What was put right in the read model, in words for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<String>,
+    /// Hash of membership and orders after it.
     pub state_hash: ContentHash,
 }
 
@@ -89,6 +113,11 @@ impl LogEntry {
     /// Its place in the history.
     pub fn position(&self) -> Position {
         Position { term: self.term, revision: self.revision }
+    }
+
+    /// Whether it only opens a term.
+    pub fn is_election(&self) -> bool {
+        self.changes.is_empty() && self.orders.is_empty() && self.repairs.is_empty()
     }
 }
 
@@ -102,6 +131,16 @@ pub struct Snapshot {
     pub at: Timestamp,
     /// The membership after that entry.
     pub membership: Membership,
+    /// The orders after that entry.
+    #[serde(default, skip_serializing_if = "Orders::is_empty")]
+    pub orders: Orders,
+}
+
+impl Snapshot {
+    /// The hash that the entry at its position must carry.
+    pub fn state_hash(&self) -> ContentHash {
+        state_hash(self.membership.hash(), &self.orders)
+    }
 }
 
 /// A log that contradicts itself.
@@ -144,31 +183,47 @@ pub struct LogState {
     pub position: Position,
     /// After the newest entry.
     pub membership: Membership,
+    /// After the newest entry.
+    pub orders: Orders,
+}
+
+/// A log without orders has the hashes that it would have if there were no such thing.
+fn state_hash(membership: ContentHash, orders: &Orders) -> ContentHash {
+    if orders.is_empty() { membership } else { ContentHash::of_json(&(membership, orders)) }
 }
 
 impl LogState {
     /// The state at a snapshot.
     pub fn from_snapshot(snapshot: Snapshot) -> Self {
-        Self { position: snapshot.position, membership: snapshot.membership }
+        Self { position: snapshot.position, membership: snapshot.membership, orders: snapshot.orders }
     }
 
     /// The state at this moment, as a snapshot.
     pub fn to_snapshot(&self, at: Timestamp) -> Snapshot {
-        Snapshot { position: self.position, at, membership: self.membership.clone() }
+        let Self { position, membership, orders } = self.clone();
+        Snapshot { position, at, membership, orders }
     }
 
-    /// The entry that would commit these changes in `term` on top of this state.
-    pub fn next_entry(&self, term: Term, holder: &str, at: Timestamp, changes: Vec<Change>) -> LogEntry {
-        let state_hash = self.membership.with(&changes).hash();
-        LogEntry { revision: self.position.revision.next(), term, holder: holder.to_owned(), at, changes, state_hash }
+    /// The hash that the newest entry carries.
+    pub fn state_hash(&self) -> ContentHash {
+        state_hash(self.membership.hash(), &self.orders)
+    }
+
+    /// The entry that would commit this decision in `term` on top of this state.
+    pub fn next_entry(&self, term: Term, holder: &str, at: Timestamp, decision: impl Into<Decision>) -> LogEntry {
+        let Decision { changes, orders, repairs } = decision.into();
+        let after = state_hash(self.membership.hash_with(&changes), &self.orders.with(&orders, at));
+        let (revision, holder) = (self.position.revision.next(), holder.to_owned());
+        LogEntry { revision, term, holder, at, changes, orders, repairs, state_hash: after }
     }
 
     /// The entry that opens the next term.
     pub fn election(&self, holder: &str, at: Timestamp) -> LogEntry {
-        self.next_entry(self.position.term.next(), holder, at, Vec::new())
+        self.next_entry(self.position.term.next(), holder, at, Decision::default())
     }
 
     /// Adds the next entry, or says how it contradicts what came before; then nothing has changed.
+    /// Costs what the entry changes, not what exists.
     pub fn append(&mut self, entry: &LogEntry) -> Result<(), ReplayError> {
         let expected = self.position.revision.next();
         if entry.revision != expected {
@@ -178,12 +233,16 @@ impl LogState {
             let (revision, before, found) = (entry.revision, self.position.term, entry.term);
             return Err(ReplayError::TermWentBack { revision, before, found });
         }
-        let next = self.membership.with(&entry.changes);
-        let computed = next.hash();
+        let orders = self.orders.with(&entry.orders, entry.at);
+        let computed = state_hash(self.membership.hash_with(&entry.changes), &orders);
         if computed != entry.state_hash {
             return Err(ReplayError::HashMismatch { revision: entry.revision, recorded: entry.state_hash, computed });
         }
-        *self = Self { position: entry.position(), membership: next };
+        for change in &entry.changes {
+            self.membership.apply(change);
+        }
+        self.position = entry.position();
+        self.orders = orders;
         Ok(())
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::eligibility::Rule;
-use crate::hash::ContentHash;
+use crate::hash::{ContentHash, SetHash};
 use crate::ids::{NodeName, NodeUid};
 use crate::log::Change;
 
@@ -65,10 +65,11 @@ impl Member {
 }
 
 /// Every member by its uid: two nodes that had one name are two members.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     members: BTreeMap<NodeUid, Member>,
+    /// Of `members`, kept up to date so that a commit costs what changed, not what exists.
+    digest: SetHash,
 }
 
 impl Membership {
@@ -89,10 +90,11 @@ impl Membership {
 
     /// Applies one change of the log.
     pub fn apply(&mut self, change: &Change) {
-        match &change.to {
-            Some(member) => drop(self.members.insert(change.uid.clone(), member.clone())),
-            None => drop(self.members.remove(&change.uid)),
-        }
+        let before = match &change.to {
+            Some(member) => self.members.insert(change.uid.clone(), member.clone()),
+            None => self.members.remove(&change.uid),
+        };
+        self.digest = replaced(self.digest, &change.uid, before.as_ref(), change.to.as_ref());
     }
 
     /// The membership after these changes.
@@ -107,6 +109,39 @@ impl Membership {
 
     /// The hash that a log entry carries of the state after it.
     pub fn hash(&self) -> ContentHash {
-        ContentHash::of_json(self)
+        self.digest.content()
+    }
+
+    /// The hash after these changes, at the cost of these changes.
+    pub fn hash_with(&self, changes: &[Change]) -> ContentHash {
+        let last: BTreeMap<&NodeUid, Option<&Member>> = changes.iter().map(|c| (&c.uid, c.to.as_ref())).collect();
+        let step = |digest, (uid, to): (&NodeUid, Option<&Member>)| replaced(digest, uid, self.members.get(uid), to);
+        last.into_iter().fold(self.digest, step).content()
+    }
+}
+
+fn replaced(digest: SetHash, uid: &NodeUid, before: Option<&Member>, after: Option<&Member>) -> SetHash {
+    let element = |member: &Member| ContentHash::of_json(&(uid, member));
+    let digest = before.map_or(digest, |member| digest.without(element(member)));
+    after.map_or(digest, |member| digest.with(element(member)))
+}
+
+impl From<BTreeMap<NodeUid, Member>> for Membership {
+    fn from(members: BTreeMap<NodeUid, Member>) -> Self {
+        let step = |digest, (uid, member): (&NodeUid, &Member)| replaced(digest, uid, None, Some(member));
+        let digest = members.iter().fold(SetHash::default(), step);
+        Self { members, digest }
+    }
+}
+
+impl Serialize for Membership {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.members.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Membership {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::<NodeUid, Member>::deserialize(deserializer).map(Self::from)
     }
 }

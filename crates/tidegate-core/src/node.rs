@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{NodeName, NodeUid};
 
+/// Annotations of a Node that are for Tidegate.
+pub const ANNOTATION_PREFIX: &str = "tidegate.io/";
+
 /// Which of a node's addresses to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AddressType {
@@ -78,6 +81,10 @@ pub struct Node {
     pub deleting: Option<Timestamp>,
     /// Those that the policy looks at.
     pub labels: BTreeMap<String, String>,
+    /// Those of ours: keys that begin with [`ANNOTATION_PREFIX`].
+    pub annotations: BTreeMap<String, String>,
+    /// Whether it carries our finalizer.
+    pub finalizer: bool,
     /// Keys of `spec.taints`.
     pub taints: BTreeSet<String>,
     /// `spec.unschedulable`

@@ -1,16 +1,19 @@
 //! The only diff: what is observed against what is recorded, giving the changes to commit.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::eligibility::{Action, AddressBook, Rule, Subject, Verdict, evaluate, gone};
+use crate::eligibility::{Action, AddressBook, Class, Rule, Subject, Verdict, evaluate, gone};
 use crate::guard::{Freshness, Hold, check};
 use crate::ids::{NodeName, NodeUid};
 use crate::log::{Change, Phase};
 use crate::membership::{Member, MemberState, Membership, Retiring};
+use crate::mutant::{Mutant, planted};
 use crate::node::Node;
+use crate::order::Orders;
 use crate::policy::NodePolicy;
 use crate::time::after;
 use crate::view::ClusterView;
@@ -22,6 +25,10 @@ pub struct PlanInput<'a> {
     pub view: &'a ClusterView,
     /// What is recorded.
     pub membership: &'a Membership,
+    /// What operators want.
+    pub orders: &'a Orders,
+    /// Draining members without any connection: nobody waits for their deadline.
+    pub idle: &'a BTreeSet<NodeUid>,
     /// The switches.
     pub policy: &'a NodePolicy,
     /// How far the view can be trusted.
@@ -82,7 +89,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 fn judge(input: &PlanInput<'_>, node: &Node, book: &AddressBook) -> Judged {
     let member = input.membership.get(&node.uid);
     let addresses = book.get(&node.uid);
-    let subject = Subject { node, phase: Phase::of(member), policy: input.policy, addresses, now: input.now };
+    let order = input.orders.get(&node.uid);
+    let subject = Subject { node, phase: Phase::of(member), policy: input.policy, order, addresses, now: input.now };
     let kept = || member.map(|m| m.addresses.clone()).unwrap_or_default();
     let addresses = addresses.map_or_else(|_| kept(), <[IpAddr]>::to_vec);
     Judged { uid: node.uid.clone(), node: node.name.clone(), addresses, verdict: evaluate(&subject) }
@@ -98,7 +106,7 @@ fn absent_verdict(input: &PlanInput<'_>, uid: &NodeUid, member: &Member, plan: &
         }
         None => {}
     }
-    if input.view.is_confirmed_gone(uid) {
+    if input.view.is_confirmed_gone(uid) || (planted(Mutant::GoneUnconfirmed) && input.view.is_listed()) {
         return Some(gone(input.policy));
     }
     if input.view.is_listed() {
@@ -150,13 +158,15 @@ impl Draft<'_> {
         if to.as_ref() == member {
             return None;
         }
+        let early = to.is_none() && member.is_some_and(|m| !self.is_due(m) && self.is_idle(m));
+        let ended = if early { "; no connection was left" } else { "" };
         Some(Change {
             uid: self.uid.clone(),
             node: self.node.clone(),
             from: Phase::of(member),
             to,
             rule: self.verdict.rule,
-            observation: self.verdict.reason.clone(),
+            observation: format!("{}{ended}", self.verdict.reason),
         })
     }
 
@@ -188,6 +198,9 @@ impl Draft<'_> {
     fn draining(&self, member: &Member, timeout: Duration) -> Option<Member> {
         let (deadline, since) = match member.state {
             MemberState::Active => (after(self.input.now, timeout), self.input.now),
+            MemberState::Draining { .. } if planted(Mutant::DrainRestarts) && self.input.idle.is_empty() => {
+                (after(self.input.now, timeout), self.input.now)
+            }
             MemberState::Draining { .. } if member.rule == self.verdict.rule => return self.kept(member),
             // Another reason for the same drain: its clock goes on.
             MemberState::Draining { deadline } => (deadline, member.since),
@@ -203,7 +216,18 @@ impl Draft<'_> {
     }
 
     fn expired(&self, member: &Member) -> bool {
+        self.is_due(member) || self.is_idle(member)
+    }
+
+    fn is_due(&self, member: &Member) -> bool {
         matches!(member.state, MemberState::Draining { deadline } if deadline <= self.input.now)
+    }
+
+    /// A node that somebody wants out has nothing to wait for once it has no connection. One that may come back (not
+    /// ready) waits for its deadline: coming back in time is cheaper than joining anew.
+    fn is_idle(&self, member: &Member) -> bool {
+        let draining = matches!(member.state, MemberState::Draining { .. });
+        draining && self.verdict.rule.class() == Class::Voluntary && self.input.idle.contains(self.uid)
     }
 
     fn tidied(&self, member: &Member) -> Member {

@@ -257,7 +257,10 @@ pub struct LiveBackend {
     pub node: NodeName,
     /// Its address.
     pub address: IpAddr,
-    /// Open connections, where the engine can tell.
+    /// Whether it takes no new connection: those that it has are what is counted.
+    #[serde(default)]
+    pub draining: bool,
+    /// Open connections, where the engine can tell. Counted when [`AgentStatus::live`] was live already.
     pub connections: Option<u64>,
 }
 
@@ -280,7 +283,7 @@ pub struct AgentStatus {
     pub pending: Option<Position>,
     /// The last failure that still matters: cleared by the next success.
     pub last_error: Option<LastError>,
-    /// What stands behind each listener.
+    /// What stands behind each listener, draining backends included.
     pub backends: Vec<LiveBackend>,
     /// Engine reloads since the agent started.
     pub reloads: u64,

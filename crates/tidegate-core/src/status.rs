@@ -32,6 +32,12 @@ pub struct ClusterStatus {
     pub load_balancers: Vec<LoadBalancerStatus>,
     /// Every guard that holds something back.
     pub guards: Vec<GuardStatus>,
+    /// Every controller that was heard of lately, the one that answers included.
+    #[serde(default)]
+    pub replicas: Vec<ReplicaStatus>,
+    /// Node deletions that wait for our finalizer.
+    #[serde(default)]
+    pub finalizers: Vec<FinalizerStatus>,
 }
 
 impl ClusterStatus {
@@ -56,6 +62,30 @@ pub struct Leader {
     pub is_self: bool,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// One controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaStatus {
+    /// Host name (the pod's) and process.
+    pub holder: String,
+    /// Whether it leads, by the Lease.
+    pub is_leader: bool,
+    /// When it was last heard of.
+    pub last_seen: Timestamp,
+}
+
+/// One Node whose deletion waits for our finalizer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FinalizerStatus {
+    /// The node.
+    pub node: NodeName,
+    /// When it is released at the latest.
+    pub deadline: Timestamp,
+    /// What it waits for, in words.
+    pub waits_for: String,
 }
 
 /// The view of the cluster is too old to take anything out.
@@ -205,9 +235,12 @@ pub struct HistoryRow {
     pub position: Position,
     /// Who wrote it.
     pub holder: String,
-    /// What happened; absent: an election.
+    /// What happened to a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<HistoryChange>,
+    /// What else happened, in words: an operator's order, a repair of the read model. With neither: an election.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// One node's step.
@@ -228,11 +261,14 @@ pub struct HistoryChange {
 }
 
 impl HistoryRow {
-    /// The rows of a log entry: one for each change, or one for an election.
+    /// The rows of a log entry: one for each thing that it decides, or one for an election.
     pub fn of(entry: &LogEntry) -> Vec<Self> {
-        let row = |change| Self { at: entry.at, position: entry.position(), holder: entry.holder.clone(), change };
-        if entry.changes.is_empty() {
-            return vec![row(None)];
+        let row = |change, note| {
+            let (at, position, holder) = (entry.at, entry.position(), entry.holder.clone());
+            Self { at, position, holder, change, note }
+        };
+        if entry.is_election() {
+            return vec![row(None, None)];
         }
         let step = |c: &crate::log::Change| HistoryChange {
             node: c.node.clone(),
@@ -242,6 +278,8 @@ impl HistoryRow {
             rule: c.rule,
             observation: c.observation.clone(),
         };
-        entry.changes.iter().map(|c| row(Some(step(c)))).collect()
+        let orders = entry.orders.iter().map(|o| row(None, Some(o.to_string())));
+        let repairs = entry.repairs.iter().map(|r| row(None, Some(r.clone())));
+        orders.chain(entry.changes.iter().map(|c| row(Some(step(c)), None))).chain(repairs).collect()
     }
 }

@@ -169,7 +169,8 @@ fn check(c: &Case) {
         Address::Missing => Err(&missing),
         Address::Duplicate => Err(&duplicate),
     };
-    let verdict = evaluate(&Subject { node: &node, phase: c.phase, policy: &policy, addresses, now: at(NOW) });
+    let verdict =
+        evaluate(&Subject { node: &node, phase: c.phase, policy: &policy, order: None, addresses, now: at(NOW) });
     let action = match verdict.action {
         Action::Serve => "serve".to_owned(),
         Action::Wait => "wait".to_owned(),
@@ -244,7 +245,8 @@ fn taints_of_the_operators_choice_drain_like_the_autoscalers() {
     let addresses = [ip("10.0.0.1")];
     let mut policy = NodePolicy::default();
     let rule = |policy: &NodePolicy| {
-        let subject = Subject { node: &node, phase: Phase::Active, policy, addresses: Ok(&addresses), now: at(NOW) };
+        let subject =
+            Subject { node: &node, phase: Phase::Active, policy, order: None, addresses: Ok(&addresses), now: at(NOW) };
         evaluate(&subject).rule
     };
     assert_eq!(rule(&policy), Rule::Eligible);
@@ -258,8 +260,14 @@ fn a_member_whose_network_fails_is_looked_at_again_when_the_grace_ends() {
     node.network_unavailable = Some(condition(ConditionStatus::True, at(NOW)));
     let addresses = [ip("10.0.0.1")];
     let policy = NodePolicy::default();
-    let subject =
-        Subject { node: &node, phase: Phase::Active, policy: &policy, addresses: Ok(&addresses), now: at(NOW) };
+    let subject = Subject {
+        node: &node,
+        phase: Phase::Active,
+        policy: &policy,
+        order: None,
+        addresses: Ok(&addresses),
+        now: at(NOW),
+    };
     let verdict = evaluate(&subject);
     assert_eq!((verdict.rule, verdict.recheck_at), (Rule::Eligible, Some(at(NOW + 10))));
     let later = Subject { now: support::at(NOW) + Duration::from_secs(10), ..subject };

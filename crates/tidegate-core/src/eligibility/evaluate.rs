@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Action, AddressProblem, Rule, Verdict};
 use crate::log::Phase;
 use crate::node::{Condition, ConditionStatus, Node};
+use crate::order::Order;
 use crate::policy::{CONTROL_PLANE_LABELS, EXCLUDE_LABEL, NodePolicy, NotReady};
 use crate::time::{after, elapsed, human};
 
@@ -29,6 +30,8 @@ pub struct Subject<'a> {
     pub phase: Phase,
     /// The switches.
     pub policy: &'a NodePolicy,
+    /// What an operator wants of it.
+    pub order: Option<&'a Order>,
     /// The addresses it would be reached at, or why there are none.
     pub addresses: Result<&'a [IpAddr], &'a AddressProblem>,
     /// The time.
@@ -40,12 +43,13 @@ type Test = fn(&Subject<'_>) -> Option<Found>;
 
 /// The verdict on a node that exists. Rules `gone` and `replaced` are about nodes that do not: see [`gone`].
 pub fn evaluate(subject: &Subject<'_>) -> Verdict {
-    let table: [(Rule, Test); 11] = [
+    let table: [(Rule, Test); 12] = [
         (Rule::OutOfService, out_of_service),
         (Rule::Deleting, deleting),
         (Rule::Excluded, excluded),
         (Rule::Autoscaler, autoscaler),
         (Rule::ShuttingDown, shutting_down),
+        (Rule::Drained, drained),
         (Rule::OutsideSelector, outside_selector),
         (Rule::Cordoned, cordoned),
         (Rule::NoAddress, no_address),
@@ -102,6 +106,12 @@ fn shutting_down(subject: &Subject<'_>) -> Option<Found> {
         && ready.reason == "KubeletNotReady"
         && ready.message.contains("node is shutting down");
     says_so.then(|| (Action::Drain(SHUTDOWN_TIMEOUT), condition_text("Ready", ready), None))
+}
+
+fn drained(subject: &Subject<'_>) -> Option<Found> {
+    let order = subject.order?;
+    let why = if order.why.is_empty() { String::new() } else { format!(": {}", order.why) };
+    Some(drain(subject, format!("drained by {} at {}{why}", order.by, order.since)))
 }
 
 fn outside_selector(subject: &Subject<'_>) -> Option<Found> {

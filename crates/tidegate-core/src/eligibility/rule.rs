@@ -81,6 +81,10 @@ rules! {
     ShuttingDown = "shutting-down", Voluntary,
         "Ready=False, reason KubeletNotReady, message contains `node is shutting down`",
         "drain at once, remove after 60 s";
+    /// An operator asked for it.
+    Drained = "drained", Voluntary,
+        "an operator ran `tidegate drain`",
+        "drain, then remove; stays out until `tidegate undrain`";
     /// Not one of the nodes that the configuration selects.
     OutsideSelector = "outside-selector", Voluntary,
         "labels do not match `nodes.selector` (when omitted: has a control-plane role label)",

@@ -53,6 +53,8 @@ pub fn worker(node: &str, address: &str) -> Node {
         created: Some(at(-10_000)),
         deleting: None,
         labels: BTreeMap::default(),
+        annotations: BTreeMap::default(),
+        finalizer: false,
         taints: BTreeSet::default(),
         unschedulable: false,
         addresses: vec![NodeAddress { kind: AddressType::InternalIp, address: ip(address) }],
@@ -73,6 +75,7 @@ pub struct World {
     pub view: ClusterView,
     pub log: LogState,
     pub policy: NodePolicy,
+    pub idle: BTreeSet<NodeUid>,
 }
 
 impl World {
@@ -86,7 +89,8 @@ impl World {
 
     pub fn plan(&self, freshness: Freshness, now: Timestamp) -> Plan {
         let (view, membership, policy) = (&self.view, &self.log.membership, &self.policy);
-        plan(&PlanInput { view, membership, policy, freshness, now })
+        let (orders, idle) = (&self.log.orders, &self.idle);
+        plan(&PlanInput { view, membership, orders, idle, policy, freshness, now })
     }
 
     /// Plans with a fresh view and commits.

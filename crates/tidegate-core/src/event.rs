@@ -1,0 +1,63 @@
+//! Kubernetes Events on Nodes: what a person sees with `kubectl describe node`.
+
+use crate::eligibility::Rule;
+use crate::finalizer::Release;
+use crate::ids::{NodeName, NodeUid};
+use crate::log::{Change, LogEntry, Phase};
+
+/// `type` of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As it should be.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// One Event, before it has a name and a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeEvent {
+    /// The node that it is about.
+    pub node: NodeName,
+    /// Its uid.
+    pub uid: NodeUid,
+    /// `type`
+    pub severity: Severity,
+    /// `reason`, CamelCase.
+    pub reason: &'static str,
+    /// `action`, CamelCase.
+    pub action: &'static str,
+    /// `note`, for people.
+    pub note: String,
+}
+
+/// The Events of a commit: one for each node whose phase changed.
+pub fn events_of(entry: &LogEntry) -> Vec<NodeEvent> {
+    entry.changes.iter().filter(|c| c.from != c.phase()).map(of_change).collect()
+}
+
+fn of_change(change: &Change) -> NodeEvent {
+    let (reason, action, what) = match change.phase() {
+        Phase::Active => ("Active", "Add", "receives traffic"),
+        Phase::Draining => ("Draining", "Drain", "takes no new connections"),
+        Phase::Out => ("Removed", "Remove", "is in no load balancer any more"),
+    };
+    let expected = matches!(change.rule.class(), crate::eligibility::Class::Voluntary) || change.rule == Rule::Eligible;
+    let severity = if expected { Severity::Normal } else { Severity::Warning };
+    let note = format!("{what} (rule {}): {}", change.rule, change.observation);
+    NodeEvent { node: change.node.clone(), uid: change.uid.clone(), severity, reason, action, note }
+}
+
+/// The Event of a finalizer that was taken off at its deadline; the other releases are no news.
+pub fn event_of_release(node: &NodeName, uid: &NodeUid, release: Release, waits_for: &str) -> Option<NodeEvent> {
+    (release == Release::Deadline).then(|| NodeEvent {
+        node: node.clone(),
+        uid: uid.clone(),
+        severity: Severity::Warning,
+        reason: "DrainDeadlineExceeded",
+        action: "Release",
+        note: format!(
+            "the finalizer was taken off at its deadline, before the node was out of every load balancer: {waits_for}"
+        ),
+    })
+}
