@@ -3,9 +3,9 @@
 mod binaries;
 mod runner;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
-use crate::phases::{Phases, run_cargo};
+use crate::phases::{Phases, cargo};
 use crate::{build, check, servers};
 
 #[derive(clap::Args)]
@@ -41,9 +41,16 @@ fn run_phases(phases: &mut Phases, options: &Options) -> Result<()> {
         Ok(())
     })?;
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    phases.run("tests", || runner::run(found, options.jobs.unwrap_or_else(cores)))?;
     if options.packages.is_empty() {
-        phases.run("doc tests", || run_cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+        phases.run("doc tests", doc_tests)?;
     }
+    phases.run("tests", || runner::run(found, options.jobs.unwrap_or_else(cores)))
+}
+
+/// Says something only when one fails: a result line for each crate without any would hide the one that counts.
+fn doc_tests() -> Result<()> {
+    let output = cargo(&["test", "--quiet", "--workspace", "--doc"]).output().context("starting cargo")?;
+    let text = || [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat();
+    ensure!(output.status.success(), "doc tests failed:\n{}", text());
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::binaries::Binary;
-use crate::phases::say;
+use crate::phases::{print, say};
 
 /// What one binary said.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +30,14 @@ const ALONE: &[&str] = &["tidegate-testbed::planned_changes", "tidegate-testbed:
 
 /// Runs all, also after a failure, and fails when any has failed.
 pub(super) fn run(binaries: Vec<Binary>, jobs: usize) -> Result<()> {
+    let started = Instant::now();
     let report = Mutex::new(Report::default());
     let (alone, together): (Vec<_>, Vec<_>) = binaries.into_iter().partition(|b| ALONE.contains(&b.name.as_str()));
     run_with(together, jobs.max(1), &report);
     run_with(alone, 1, &report);
     let report = report.into_inner().map_err(|_| anyhow!("a test runner thread died"))?;
-    let Outcome { passed, failed, ignored } = report.total;
-    say(&format!("{passed} passed, {failed} failed, {ignored} ignored"));
+    let content = report.first_error.is_none() && report.broken.is_empty();
+    print(&report.total.sentence(content, started.elapsed()));
     if let Some(error) = report.first_error {
         return Err(error);
     }
@@ -111,6 +112,16 @@ impl Outcome {
         Self { passed: number("passed"), failed: number("failed"), ignored: number("ignored") }
     }
 
+    /// The sum in cargo's own words, for people and programs that know them.
+    fn sentence(self, content: bool, took: Duration) -> String {
+        let Self { passed, failed, ignored } = self;
+        let word = if content { "ok" } else { "FAILED" };
+        let seconds = took.as_secs_f64();
+        format!(
+            "test result: {word}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; 0 filtered out; finished in {seconds:.2}s"
+        )
+    }
+
     fn plus(self, other: Self) -> Self {
         Self {
             passed: self.passed + other.passed,
@@ -130,5 +141,7 @@ mod tests {
                     test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1s\n";
         assert_eq!(Outcome::parse(text), Outcome { passed: 3, failed: 2, ignored: 1 });
         assert_eq!(Outcome::parse("no tests"), Outcome::default());
+        let total = Outcome { passed: 7, failed: 0, ignored: 2 };
+        assert_eq!(Outcome::parse(&total.sentence(true, Duration::ZERO)), total);
     }
 }
