@@ -1,10 +1,12 @@
 //! A real control plane: etcd, kube-apiserver and, on request, the node lifecycle controller.
 
+pub mod audit;
 mod faults;
 mod kubeconfig;
 pub mod pki;
 mod ports;
 mod servers;
+pub mod service_account;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use kube::core::params::GetParams;
 use crate::process::Process;
 use crate::run::{self, Scratch};
 use crate::{deadline, http};
+use audit::Audit;
+use kubeconfig::Identity;
 use pki::Pki;
 use servers::Binaries;
 
@@ -44,6 +48,8 @@ pub struct ClusterOptions {
     pub etcd: Etcd,
     /// Without the watch cache, [`Cluster::compact`] makes watches answer 410 Gone.
     pub watch_cache: bool,
+    /// Writes down who asked for what: [`Cluster::audit`].
+    pub audit: bool,
     /// Appended to the command line of kube-apiserver.
     pub apiserver_args: Vec<String>,
 }
@@ -55,6 +61,7 @@ impl Default for ClusterOptions {
             node_grace: Duration::from_secs(4),
             etcd: Etcd::Current,
             watch_cache: true,
+            audit: false,
             apiserver_args: Vec::new(),
         }
     }
@@ -85,6 +92,10 @@ impl Cluster {
         let [client, peer, secure] = ports::three()?;
         let etcd = Process::spawn(servers::etcd(&binaries, folder, client, peer))?;
         wait_for_port(&etcd, client).await?;
+        let mut options = options;
+        if options.audit {
+            options.apiserver_args.extend(audit::flags(folder)?);
+        }
         let apiserver = Process::spawn(servers::apiserver(&binaries, folder, &options, client, secure))?;
         let kubeconfig = folder.join("admin.kubeconfig");
         let mut cluster = Self {
@@ -136,6 +147,11 @@ impl Cluster {
         Ok(path)
     }
 
+    /// What was asked of this cluster since its start; it must have been started with `audit: true`.
+    pub fn audit(&self) -> Audit {
+        Audit::of(self.folder())
+    }
+
     /// Where kube-apiserver listens: 127.0.0.1 and a port of its own, kept over restarts.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -164,7 +180,7 @@ impl Cluster {
     }
 
     fn write_kubeconfig(&self, path: &Path, credentials: &pki::Credentials) -> Result<()> {
-        kubeconfig::write(path, self.address, &self.pki.ca_file(), credentials)
+        kubeconfig::write(path, self.address, &self.pki.ca_file(), &Identity::Certificate(credentials))
     }
 
     async fn etcd_post(&self, path: &str, json: &str) -> Result<serde_json::Value> {

@@ -9,6 +9,7 @@ pub mod http;
 pub mod ingress;
 pub mod kubelet;
 pub mod lab;
+pub mod manifests;
 pub mod measure;
 pub mod process;
 pub mod relay;

@@ -8,7 +8,31 @@ use fs_err as fs;
 
 use super::pki::Credentials;
 
-pub(super) fn write(path: &Path, server: SocketAddr, ca: &Path, client: &Credentials) -> Result<()> {
+/// How a user proves who it is.
+pub(super) enum Identity<'a> {
+    Certificate(&'a Credentials),
+    Token { user: &'a str, token: &'a str },
+}
+
+impl Identity<'_> {
+    fn user(&self) -> &str {
+        match self {
+            Self::Certificate(credentials) => &credentials.user,
+            Self::Token { user, .. } => user,
+        }
+    }
+
+    fn yaml(&self) -> String {
+        match self {
+            Self::Certificate(Credentials { certificate, key, .. }) => {
+                format!("{{ client-certificate: \"{}\", client-key: \"{}\" }}", certificate.display(), key.display())
+            }
+            Self::Token { token, .. } => format!("{{ token: \"{token}\" }}"),
+        }
+    }
+}
+
+pub(super) fn write(path: &Path, server: SocketAddr, ca: &Path, identity: &Identity<'_>) -> Result<()> {
     let text = format!(
         "apiVersion: v1
 kind: Config
@@ -21,12 +45,11 @@ contexts:
     context: {{ cluster: testbed, user: \"{user}\" }}
 users:
   - name: \"{user}\"
-    user: {{ client-certificate: \"{certificate}\", client-key: \"{key}\" }}
+    user: {credentials}
 ",
         ca = ca.display(),
-        user = client.user,
-        certificate = client.certificate.display(),
-        key = client.key.display(),
+        user = identity.user(),
+        credentials = identity.yaml(),
     );
     Ok(fs::write(path, text)?)
 }
