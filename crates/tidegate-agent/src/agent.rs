@@ -1,7 +1,9 @@
 //! The agent: one mailbox in front of one engine.
 
 mod assemble;
+mod backends;
 mod boot;
+mod census;
 mod drift;
 mod failures;
 mod job;
@@ -10,6 +12,8 @@ mod mailbox;
 mod start_error;
 mod status;
 mod worker;
+
+use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use tidegate_core::class::ErrorClass;
@@ -24,7 +28,10 @@ pub use start_error::StartError;
 use crate::hook::{StepHook, or_none};
 use crate::metrics::Metrics;
 use crate::settings::AgentSettings;
+use backends::backends;
+use census::Census;
 use job::Message;
+use status::Posted;
 
 /// Starts agents.
 pub struct Agent;
@@ -45,8 +52,9 @@ impl Agent {
     /// The same, with an engine of the caller's own.
     pub async fn start_with(parts: Parts, registry: &mut Registry) -> Result<AgentHandle, StartError> {
         let metrics = Metrics::new(parts.engine().name(), registry);
+        let census = Arc::new(Census::new(parts.engine().clone()));
         let (sender, inbox) = mpsc::channel(64);
-        let (mailbox, status) = parts.boot(inbox, metrics.clone()).await?;
+        let (mailbox, posted) = parts.boot(inbox, metrics.clone()).await?;
         let task = tokio::spawn(mailbox.run());
         let (done, ended) = watch::channel(false);
         tokio::spawn(async move {
@@ -55,7 +63,7 @@ impl Agent {
             }
             done.send_replace(true);
         });
-        Ok(AgentHandle { sender, status, ended, metrics })
+        Ok(AgentHandle { sender, posted, census, ended, metrics })
     }
 }
 
@@ -63,7 +71,8 @@ impl Agent {
 #[derive(Clone)]
 pub struct AgentHandle {
     sender: mpsc::Sender<Message>,
-    status: watch::Receiver<AgentStatus>,
+    posted: watch::Receiver<Posted>,
+    census: Arc<Census>,
     ended: watch::Receiver<bool>,
     metrics: Metrics,
 }
@@ -77,15 +86,27 @@ impl AgentHandle {
         answer.await.unwrap_or_else(|_| Ok(self.stopped()))
     }
 
-    /// What the agent says of itself.
+    /// What the agent says of itself, at once: without counted connections.
     pub fn status(&self) -> AgentStatus {
-        self.status.borrow().clone()
+        self.posted.borrow().status.clone()
+    }
+
+    /// The same with the connections of each backend, counted when what the status says to be live was live already.
+    pub async fn counted_status(&self) -> AgentStatus {
+        // Taken before the count is begun: its meaning depends on this order.
+        let Posted { mut status, serving } = self.posted.borrow().clone();
+        if let Some(state) = serving
+            && let Some(connections) = self.census.of(&state).await
+        {
+            status.backends = backends(&state, Some(&connections));
+        }
+        status
     }
 
     /// Waits until the status fulfils a condition, or the agent ends.
-    pub async fn wait_until(&self, condition: impl FnMut(&AgentStatus) -> bool) -> AgentStatus {
-        let mut status = self.status.clone();
-        let found = status.wait_for(condition).await.map(|s| s.clone());
+    pub async fn wait_until(&self, mut condition: impl FnMut(&AgentStatus) -> bool) -> AgentStatus {
+        let mut posted = self.posted.clone();
+        let found = posted.wait_for(|p| condition(&p.status)).await.map(|p| p.status.clone());
         found.unwrap_or_else(|_| self.status())
     }
 

@@ -2,12 +2,16 @@
 
 pub mod nginx;
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use async_trait::async_trait;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
+
+use crate::connections::{Connections, CountError};
 
 /// A configuration as text, and the generation that the engine answers once it serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +69,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// How it is, without asking it.
     fn pulse(&self) -> Pulse;
+
+    /// How many connections are open from this machine to these TCP backends, those of earlier generations included;
+    /// nothing when the engine has no way to tell.
+    async fn connections(&self, _to: HashSet<SocketAddr>) -> Result<Option<Connections>, CountError> {
+        Ok(None)
+    }
 }
 
 /// A reload that was sent and is not confirmed yet.

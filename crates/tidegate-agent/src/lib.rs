@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod command;
+pub mod connections;
 pub mod engine;
 pub mod file;
 pub mod hook;

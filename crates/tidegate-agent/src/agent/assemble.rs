@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tidegate_core::ids::ClusterName;
 use tidegate_core::pacing::Pacer;
-use tidegate_core::protocol::AgentStatus;
 use tokio::sync::{mpsc, watch};
 
 use super::StartError;
@@ -15,6 +14,7 @@ use super::failures::FailedCandidates;
 use super::job::Message;
 use super::lock::StateDirLock;
 use super::mailbox::Mailbox;
+use super::status::Posted;
 use super::worker::Worker;
 use crate::command::SystemCommands;
 use crate::engine::Engine;
@@ -55,8 +55,8 @@ impl Parts {
         Ok(Self { state_dir, cluster: None, pipeline, floor, lock })
     }
 
-    pub(super) fn engine(&self) -> &dyn Engine {
-        self.pipeline.engine.as_ref()
+    pub(super) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.pipeline.engine
     }
 
     /// Brings the last-known-good state live and sets up the mailbox.
@@ -64,7 +64,7 @@ impl Parts {
         self,
         inbox: mpsc::Receiver<Message>,
         metrics: Metrics,
-    ) -> Result<(Mailbox, watch::Receiver<AgentStatus>), StartError> {
+    ) -> Result<(Mailbox, watch::Receiver<Posted>), StartError> {
         let worker = Worker {
             pipeline: self.pipeline,
             snapshots: Snapshots::new(self.state_dir.clone()),

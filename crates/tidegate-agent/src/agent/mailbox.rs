@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use tidegate_core::backoff::Backoff;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::pacing::Pacer;
-use tidegate_core::protocol::{AgentStatus, Failure};
+use tidegate_core::protocol::Failure;
 use tidegate_core::webhook::Admission;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::boot::Booted;
 use super::drift::Drift;
 use super::job::{Job, Message};
-use super::status::Board;
+use super::status::{Board, Posted};
 use super::worker::{Done, Prepared, Worker};
 use crate::file::Stamp;
 use crate::metrics::Metrics;
@@ -69,7 +69,7 @@ impl Mailbox {
         inbox: mpsc::Receiver<Message>,
         pacer: Pacer,
         metrics: Metrics,
-    ) -> (Self, watch::Receiver<AgentStatus>) {
+    ) -> (Self, watch::Receiver<Posted>) {
         let engine = &booted.worker.pipeline.engine;
         let (board, status) = Board::new(engine.name(), engine.version());
         let mut mailbox = Self {

@@ -1,22 +1,35 @@
 //! What the agent says of itself, kept current by the mailbox.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use tidegate_core::desired::DesiredState;
 use tidegate_core::position::Position;
-use tidegate_core::protocol::{AgentStatus, EngineHealth, Failure, LastError, Live, LiveBackend};
+use tidegate_core::protocol::{AgentStatus, EngineHealth, Failure, LastError, Live};
 use tokio::sync::watch;
 
+use super::backends::backends;
 use super::worker::{LiveContent, Worker};
 use crate::engine::Pulse;
 
+/// The status as it is posted, with what it was made of.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// Without counted connections: these are counted for whoever asks.
+    pub status: AgentStatus,
+    /// The state at [`AgentStatus::live`].
+    pub serving: Option<Arc<DesiredState>>,
+}
+
 /// The status, for everyone to read.
 pub struct Board {
-    sender: watch::Sender<AgentStatus>,
+    sender: watch::Sender<Posted>,
 }
 
 impl Board {
     /// A first status, with a reader.
-    pub fn new(engine: &str, engine_version: Option<String>) -> (Self, watch::Receiver<AgentStatus>) {
-        let (sender, reader) = watch::channel(AgentStatus {
+    pub fn new(engine: &str, engine_version: Option<String>) -> (Self, watch::Receiver<Posted>) {
+        let status = AgentStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             engine: engine.to_owned(),
             engine_version,
@@ -27,28 +40,31 @@ impl Board {
             backends: Vec::new(),
             reloads: 0,
             old_generations: 0,
-        });
+        };
+        let (sender, reader) = watch::channel(Posted { status, serving: None });
         (Self { sender }, reader)
     }
 
     /// What is live.
     pub fn live(&self) -> Option<Live> {
-        self.sender.borrow().live
+        self.sender.borrow().status.live
     }
 
     /// Takes over what a worker knows; `newest` is the newest admitted position.
     pub fn show(&self, worker: &Worker, newest: Option<Position>) {
         let live = worker.live.as_ref().map(LiveContent::live);
-        self.sender.send_modify(|status| {
+        let serving = worker.live.as_ref().map(|live| live.state.clone());
+        self.sender.send_modify(|Posted { status, serving: posted }| {
             status.live = live;
             status.pending = newest.filter(|n| live.is_none_or(|l| l.position < *n));
-            status.backends = worker.live.as_ref().map(backends).unwrap_or_default();
+            status.backends = serving.as_ref().map(|state| backends(state, None)).unwrap_or_default();
+            *posted = serving;
         });
     }
 
     /// Takes over what a look at the engine found; readers are only woken when it differs.
     pub fn show_pulse(&self, pulse: &Pulse, expected: bool) {
-        self.sender.send_if_modified(|status| {
+        self.sender.send_if_modified(|Posted { status, .. }| {
             let before = (status.health.clone(), status.old_generations);
             match pulse {
                 Pulse::Running { old_generations } => {
@@ -71,36 +87,22 @@ impl Board {
     /// Notes a failure.
     pub fn failed(&self, position: Option<Position>, failure: Failure) {
         let error = LastError { at: Timestamp::now(), position, failure };
-        self.sender.send_modify(|status| status.last_error = Some(error));
+        self.sender.send_modify(|posted| posted.status.last_error = Some(error));
     }
 
     /// Notes a success.
     pub fn succeeded(&self) {
-        self.sender.send_if_modified(|status| status.last_error.take().is_some());
+        self.sender.send_if_modified(|posted| posted.status.last_error.take().is_some());
     }
 
     /// Notes that what no apply had caused is over.
     pub fn recovered(&self) {
         let of_no_apply = |error: &mut LastError| error.position.is_none();
-        self.sender.send_if_modified(|status| status.last_error.take_if(of_no_apply).is_some());
+        self.sender.send_if_modified(|posted| posted.status.last_error.take_if(of_no_apply).is_some());
     }
 
     /// Counts a reload.
     pub fn reloaded(&self) {
-        self.sender.send_modify(|status| status.reloads += 1);
+        self.sender.send_modify(|posted| posted.status.reloads += 1);
     }
-}
-
-/// Those that take new connections.
-fn backends(live: &LiveContent) -> Vec<LiveBackend> {
-    let pools = live.state.pools.iter();
-    let active = pools.flat_map(|(listener, pool)| pool.iter().filter(|b| b.is_active()).map(move |b| (listener, b)));
-    active
-        .map(|(listener, b)| LiveBackend {
-            listener: listener.clone(),
-            node: b.node.clone(),
-            address: b.address,
-            connections: None,
-        })
-        .collect()
 }

@@ -17,6 +17,8 @@ mod start;
 mod view;
 mod workers;
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub use view::{NginxView, Paths, PathsError};
 
 use super::{Confirmation, Engine, Pulse, Rendering};
 use crate::command::CommandRunner;
+use crate::connections::{Connections, CountError};
+use crate::pipeline::blocking;
 use crate::settings::NginxSettings;
 use master::Master;
 
@@ -129,5 +133,10 @@ impl Engine for Nginx {
             Some(master) => Pulse::Running { old_generations: master.old_generations() },
             None => Pulse::Down { reason: format!("no nginx master of {} runs", self.config_file.display()) },
         }
+    }
+
+    /// Open source nginx does not tell; its connections to backends are sockets of this machine.
+    async fn connections(&self, to: HashSet<SocketAddr>) -> Result<Option<Connections>, CountError> {
+        blocking(move || Connections::count(&to)).await.map(Some)
     }
 }

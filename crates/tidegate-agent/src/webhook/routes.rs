@@ -72,7 +72,7 @@ async fn take(shared: &Shared, request: Request) -> Result<ApplyReport, Refusal>
 
 async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     match shared.gate.admit_question(&headers) {
-        Ok(()) => Json::<AgentStatus>(shared.handle.status()).into_response(),
+        Ok(()) => Json::<AgentStatus>(shared.handle.counted_status().await).into_response(),
         Err(refusal) => refuse(&refusal),
     }
 }

@@ -1,0 +1,52 @@
+//! Open TCP connections of this machine by their far end, as the kernel counts them (sock_diag(7)).
+//!
+//! The kernel's word covers every process: a drained backend's last connections belong to workers of an
+//! earlier generation, which no answer of the engine's own would mention. It covers no engine that forwards
+//! packets without a socket of its own.
+
+mod dump;
+mod error;
+mod message;
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+
+pub use error::CountError;
+
+use message::Family;
+
+/// How many connections are open to each far end that has any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    by_far_end: HashMap<SocketAddr, u64>,
+}
+
+impl Connections {
+    /// Counts those to these far ends, from any process of this network namespace. Blocks for as long as the
+    /// kernel takes to list its sockets: about 40 ms for 100,000.
+    pub fn count(to: &HashSet<SocketAddr>) -> Result<Self, CountError> {
+        let wanted: HashSet<SocketAddr> = to.iter().copied().map(canonical).collect();
+        let mut counted = Self::default();
+        for family in [Family::V4, Family::V6] {
+            dump::each_connection(family, |far_end| counted.see(canonical(far_end), &wanted))?;
+        }
+        Ok(counted)
+    }
+
+    /// Those to one far end.
+    pub fn to(&self, far_end: SocketAddr) -> u64 {
+        self.by_far_end.get(&canonical(far_end)).copied().unwrap_or(0)
+    }
+
+    fn see(&mut self, far_end: SocketAddr, wanted: &HashSet<SocketAddr>) {
+        if wanted.contains(&far_end) {
+            *self.by_far_end.entry(far_end).or_default() += 1;
+        }
+    }
+}
+
+/// An IPv6 socket that reaches an IPv4 address is listed as `::ffff:a.b.c.d`; scopes and flow labels are no part
+/// of where a backend is.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

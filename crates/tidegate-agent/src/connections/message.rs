@@ -1,0 +1,98 @@
+//! The question to the kernel and the pieces of its answer, as bytes.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use netlink_packet_core::{
+    DecodeError, DoneBuffer, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, Parseable,
+};
+use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, SOCK_DIAG_BY_FAMILY};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+
+/// Which sockets: one question is about one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6, and IPv4 by way of an IPv6 socket.
+    V6,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// States in which a connection still matters to somebody. In `TIME_WAIT` both ends are done; `SYN_RECV` is a
+/// client's, not ours to a backend.
+fn open_states() -> StateFlags {
+    StateFlags::SYN_SENT
+        | StateFlags::ESTABLISHED
+        | StateFlags::FIN_WAIT1
+        | StateFlags::FIN_WAIT2
+        | StateFlags::CLOSE_WAIT
+        | StateFlags::LAST_ACK
+        | StateFlags::CLOSING
+}
+
+/// Asks for every open connection; `protocol` is an IP protocol number.
+pub fn request(family: Family, protocol: u8) -> Vec<u8> {
+    let (family, socket_id) = match family {
+        Family::V4 => (AF_INET, SocketId::new_v4()),
+        Family::V6 => (AF_INET6, SocketId::new_v6()),
+    };
+    let (extensions, states) = (ExtensionFlags::empty(), open_states());
+    let question = InetRequest { family, protocol, extensions, states, socket_id };
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(question).into());
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
+}
+
+/// One message of an answer.
+#[derive(Debug)]
+pub enum Piece {
+    /// A connection to this far end.
+    Connection(SocketAddr),
+    /// The list is complete.
+    End,
+    /// There is no list, or it broke off.
+    Refused(io::Error),
+}
+
+/// Takes the first message off a datagram: it, and what follows; nothing when there is none left.
+pub fn next_piece(datagram: &[u8]) -> Result<Option<(Piece, &[u8])>, DecodeError> {
+    if datagram.is_empty() {
+        return Ok(None);
+    }
+    let message = NetlinkBuffer::new_checked(datagram)?;
+    let length = usize::try_from(message.length()).unwrap_or(usize::MAX).next_multiple_of(4);
+    let piece = match message.message_type() {
+        SOCK_DIAG_BY_FAMILY => Piece::Connection(far_end(message.payload())?),
+        // A kernel that cannot list says so at the end of an empty list, or instead of one.
+        NLMSG_DONE | NLMSG_ERROR => ended(DoneBuffer::new_checked(message.payload())?.code()),
+        other => return Err(format!("message of type {other}").into()),
+    };
+    Ok(Some((piece, datagram.get(length..).unwrap_or_default())))
+}
+
+/// Only the fixed part is read: the attributes behind it say nothing about the far end.
+fn far_end(payload: &[u8]) -> Result<SocketAddr, DecodeError> {
+    let SocketId { destination_address, destination_port, .. } = InetResponseHeader::parse(payload)?.socket_id;
+    Ok(SocketAddr::new(destination_address, destination_port))
+}
+
+/// Codes are negative error numbers.
+fn ended(code: i32) -> Piece {
+    if code < 0 { Piece::Refused(io::Error::from_raw_os_error(code.saturating_neg())) } else { Piece::End }
+}
