@@ -121,13 +121,16 @@ pub struct Candidate {
     known: Known,
     /// The start of the latest write that made or kept this process the holder.
     held_since: Option<Moment>,
+    /// When the latest write ended: the answer to a question that was asked before says nothing any more.
+    settled: Moment,
     next_at: Moment,
 }
 
 impl Candidate {
     /// A candidate that knows nothing yet. `me` must be another string in every process, also after a restart.
     pub fn new(me: String, policy: LeasePolicy) -> Self {
-        Self { me, policy, known: Known::Nothing, held_since: None, next_at: Moment::ZERO }
+        let (settled, next_at) = (Moment::ZERO, Moment::ZERO);
+        Self { me, policy, known: Known::Nothing, held_since: None, settled, next_at }
     }
 
     /// Whether this process leads at `now`.
@@ -148,28 +151,31 @@ impl Candidate {
             return LeaseStep::Wait(self.next_at);
         }
         match &self.known {
-            Known::Nothing => LeaseStep::Read,
             Known::Absent => LeaseStep::Write { record: self.mine(None, wall), version: None },
             Known::Seen { lease, since } if self.may_write(lease, *since, now) => {
                 let version = Some(lease.version.clone());
                 LeaseStep::Write { record: self.mine(Some(&lease.record), wall), version }
             }
-            Known::Seen { .. } => LeaseStep::Read,
+            Known::Nothing | Known::Seen { .. } => LeaseStep::Read,
         }
     }
 
     /// Takes in what was read (none: it does not exist), in answer to a question that was asked at `started`.
     pub fn read(&mut self, seen: Option<SeenLease>, started: Moment, now: Moment) {
-        let known = match (seen, &self.known) {
-            (None, _) => Known::Absent,
+        if started < self.settled {
+            return;
+        }
+        let since = match (&seen, &self.known) {
             // Unchanged: the age counts from when it was first seen.
-            (Some(lease), Known::Seen { lease: earlier, since }) if lease.version == earlier.version => {
-                Known::Seen { lease, since: *since }
-            }
-            (Some(lease), _) => Known::Seen { lease, since: now },
+            (Some(lease), Known::Seen { lease: earlier, since }) if lease.version == earlier.version => *since,
+            _ => now,
         };
-        self.known = known;
-        self.next_at = if self.may_write_at(now) { now } else { self.later(started, now) };
+        self.known = seen.map_or(Known::Absent, |lease| Known::Seen { lease, since });
+        if !self.is_mine() {
+            // Somebody deleted or edited it, or took it while this process slept: the others need not wait any more.
+            self.held_since = None;
+        }
+        self.next_at = self.next_look(started).max(now);
     }
 
     /// Takes in that reading failed.
@@ -177,9 +183,19 @@ impl Candidate {
         self.next_at = self.later(started, now);
     }
 
+    /// Takes in a hint that somebody changed the Lease (a watch): who does not hold it looks at once.
+    pub fn hinted(&mut self, now: Moment) {
+        if !self.is_mine() {
+            self.next_at = self.next_at.min(now);
+        }
+    }
+
     /// Takes in the end of a write that was begun at `started`.
     pub fn written(&mut self, record: LeaseRecord, result: LeaseWrite, started: Moment, now: Moment) {
+        self.settled = now;
         match result {
+            // This process stepped down while the write was under way: it begins afresh.
+            LeaseWrite::Done(_) if self.known == Known::Nothing => self.next_at = self.later(started, now),
             LeaseWrite::Done(version) => {
                 let mine = record.holder.as_ref() == Some(&self.me);
                 // The others count from when they see it, which is after `started`: this process stops first.
@@ -199,7 +215,8 @@ impl Candidate {
         }
     }
 
-    /// Gives the lease up, so that another may take it at once: what to write, if it is still ours.
+    /// Gives the lease up, so that another may take it at once: what to write, if it is still ours. No other write may
+    /// be under way; after one whose end is not known, the Lease has to be read first.
     pub fn release(&mut self, wall: Timestamp) -> Option<(LeaseRecord, String)> {
         self.held_since = None;
         let Known::Seen { lease, .. } = &self.known else { return None };
@@ -231,25 +248,31 @@ impl Candidate {
         (started + self.policy.retry_period).max(now)
     }
 
-    fn may_write_at(&self, now: Moment) -> bool {
+    /// After a look that was begun at `started`: a period later, or as soon as there is something to write.
+    fn next_look(&self, started: Moment) -> Moment {
+        let period = self.policy.retry_period;
         match &self.known {
-            Known::Nothing => false,
-            Known::Absent => true,
-            Known::Seen { lease, since } => {
-                lease.record.holder.as_ref() != Some(&self.me) && self.may_write(lease, *since, now)
-            }
+            Known::Nothing => started + period,
+            Known::Absent => started,
+            Known::Seen { .. } if self.is_mine() => self.held_since.map_or(started, |since| since + period),
+            Known::Seen { lease, since } => self.free_at(lease, *since).min(started + period),
         }
     }
 
+    fn is_mine(&self) -> bool {
+        matches!(&self.known, Known::Seen { lease, .. } if lease.record.holder.as_ref() == Some(&self.me))
+    }
+
     fn may_write(&self, lease: &SeenLease, since: Moment, now: Moment) -> bool {
-        match &lease.record.holder {
-            None => true,
-            Some(holder) if *holder == self.me => true,
-            Some(_) => {
-                let patience = lease.record.duration.max(self.policy.lease_duration);
-                now >= since + patience || planted(Mutant::LeaseStolenEarly)
-            }
+        self.is_mine() || now >= self.free_at(lease, since)
+    }
+
+    /// When a Lease that is not ours may be taken, if nobody renews it.
+    fn free_at(&self, lease: &SeenLease, since: Moment) -> Moment {
+        if lease.record.holder.is_none() || planted(Mutant::LeaseStolenEarly) {
+            return Moment::ZERO;
         }
+        since.saturating_add(lease.record.duration.max(self.policy.lease_duration))
     }
 
     fn mine(&self, before: Option<&LeaseRecord>, wall: Timestamp) -> LeaseRecord {
