@@ -21,7 +21,8 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(300);
 pub struct Sight {
     /// Which.
     pub name: LoadBalancerName,
-    /// When it last answered.
+    /// When it last answered, by the clock of the `now` that goes with it. Whoever measures that age with a monotonic
+    /// clock should give `now` minus the age: then a clock that is set ahead silences nobody.
     pub last_seen: Option<Timestamp>,
     /// What it served when it last said so.
     pub live: Option<Position>,
@@ -41,6 +42,7 @@ pub struct Departures {
 impl Departures {
     /// Notes who drains and who is out in `membership`, which is that of `position`. `watched` are the nodes whose
     /// leaving somebody waits for. What this process did not see happen counts from now on, which is late but safe.
+    /// To be called after every commit: a node that came back and left again in between would count from the first time.
     pub fn update<'a>(
         &mut self,
         membership: &Membership,
@@ -79,9 +81,11 @@ impl Departures {
     pub fn idle(&self, membership: &Membership, sights: &[Sight]) -> BTreeSet<NodeUid> {
         let idle = |uid: &NodeUid, at: &Position| {
             membership.get(uid).is_some_and(|member| {
-                let none_left = |s: &Sight| {
-                    s.counted_at >= Some(*at) && member.addresses.iter().all(|a| s.connections.get(a) == Some(&0))
-                };
+                // Former addresses leave the load balancers with the member, whatever still runs over them.
+                let former = member.retiring.iter().map(|r| &r.address);
+                let addresses: Vec<&IpAddr> = member.addresses.iter().chain(former).collect();
+                let none_left =
+                    |s: &Sight| s.counted_at >= Some(*at) && addresses.iter().all(|a| s.connections.get(a) == Some(&0));
                 planted(Mutant::IdleIsAssumed) || (!sights.is_empty() && sights.iter().all(none_left))
             })
         };

@@ -1,6 +1,6 @@
 //! Kubernetes Events on Nodes: what a person sees with `kubectl describe node`.
 
-use crate::eligibility::Rule;
+use crate::eligibility::{Class, Rule};
 use crate::finalizer::Release;
 use crate::ids::{NodeName, NodeUid};
 use crate::log::{Change, LogEntry, Phase};
@@ -27,9 +27,12 @@ pub struct NodeEvent {
     pub reason: &'static str,
     /// `action`, CamelCase.
     pub action: &'static str,
-    /// `note`, for people.
+    /// `note`, for people; at most [`LONGEST_NOTE`] bytes.
     pub note: String,
 }
+
+/// What the API server takes as a note. A kubelet's message, or an operator's reason, may be longer.
+pub const LONGEST_NOTE: usize = 1024;
 
 /// The Events of a commit: one for each node whose phase changed.
 pub fn events_of(entry: &LogEntry) -> Vec<NodeEvent> {
@@ -42,9 +45,9 @@ fn of_change(change: &Change) -> NodeEvent {
         Phase::Draining => ("Draining", "Drain", "takes no new connections"),
         Phase::Out => ("Removed", "Remove", "is in no load balancer any more"),
     };
-    let expected = matches!(change.rule.class(), crate::eligibility::Class::Voluntary) || change.rule == Rule::Eligible;
+    let expected = change.rule.class() == Class::Voluntary || change.rule == Rule::Eligible;
     let severity = if expected { Severity::Normal } else { Severity::Warning };
-    let note = format!("{what} (rule {}): {}", change.rule, change.observation);
+    let note = bounded(format!("{what} (rule {}): {}", change.rule, change.observation));
     NodeEvent { node: change.node.clone(), uid: change.uid.clone(), severity, reason, action, note }
 }
 
@@ -56,8 +59,17 @@ pub fn event_of_release(node: &NodeName, uid: &NodeUid, release: Release, waits_
         severity: Severity::Warning,
         reason: "DrainDeadlineExceeded",
         action: "Release",
-        note: format!(
+        note: bounded(format!(
             "the finalizer was taken off at its deadline, before the node was out of every load balancer: {waits_for}"
-        ),
+        )),
     })
+}
+
+fn bounded(mut note: String) -> String {
+    const MORE: &str = "...";
+    if note.len() > LONGEST_NOTE {
+        note.truncate(note.floor_char_boundary(LONGEST_NOTE - MORE.len()));
+        note.push_str(MORE);
+    }
+    note
 }

@@ -77,7 +77,7 @@ pub struct Node {
     pub uid: NodeUid,
     /// `metadata.creationTimestamp`
     pub created: Option<Timestamp>,
-    /// `metadata.deletionTimestamp`
+    /// `metadata.deletionTimestamp`, but never later than when we first saw it: deadlines count from it.
     pub deleting: Option<Timestamp>,
     /// Those that the policy looks at.
     pub labels: BTreeMap<String, String>,
@@ -106,11 +106,14 @@ impl Node {
     }
 
     /// Takes over from an earlier observation of the same node how long its conditions have been
-    /// what they are: whichever says longer ago is right, as a clock ahead of ours cannot be.
+    /// what they are, and how long it has been going: whichever says longer ago is right, as a clock
+    /// ahead of ours cannot be.
     pub fn keep_earlier_since(&mut self, earlier: &Self) {
         if self.uid != earlier.uid {
             return;
         }
+        // A deletion is never taken back.
+        self.deleting = self.deleting.into_iter().chain(earlier.deleting).min();
         for (new, old) in
             [(&mut self.ready, &earlier.ready), (&mut self.network_unavailable, &earlier.network_unavailable)]
         {

@@ -201,6 +201,10 @@ impl Draft<'_> {
             MemberState::Draining { .. } if planted(Mutant::DrainRestarts) && self.input.idle.is_empty() => {
                 (after(self.input.now, timeout), self.input.now)
             }
+            // It seems to have begun in the future: the clock was put back, and would make it last as much longer.
+            MemberState::Draining { deadline } if member.since > self.input.now => {
+                (deadline.min(after(self.input.now, timeout)), self.input.now)
+            }
             MemberState::Draining { .. } if member.rule == self.verdict.rule => return self.kept(member),
             // Another reason for the same drain: its clock goes on.
             MemberState::Draining { deadline } => (deadline, member.since),

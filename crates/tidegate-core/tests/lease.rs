@@ -183,15 +183,11 @@ impl<'a> World<'a> {
     fn arrive(&mut self, i: usize) {
         let Some(mut flight) = self.flights[i].take() else { return };
         if flight.answer.is_none() && flight.arrives.is_some_and(|at| at <= self.t) {
-            flight.answer = Some(match &flight.asked {
-                LeaseStep::Write { record, version } => Answer::Write(self.write(record.clone(), version.as_deref())),
-                _ => {
-                    let seen = |(record, version): &(LeaseRecord, u64)| SeenLease {
-                        record: record.clone(),
-                        version: version.to_string(),
-                    };
-                    Answer::Lease(self.lease.as_ref().map(seen))
-                }
+            flight.answer = Some(if let LeaseStep::Write { record, version } = &flight.asked {
+                Answer::Write(self.write(record.clone(), version.as_deref()))
+            } else {
+                let lease = self.lease.clone();
+                Answer::Lease(lease.map(|(record, version)| SeenLease { record, version: version.to_string() }))
             });
         }
         self.flights[i] = Some(flight);
