@@ -1,24 +1,31 @@
-//! The HTTP API: what the controller says of itself. Read-only.
+//! The HTTP API: what the controller says of itself, and what operators ask of it.
 
 mod error;
 mod node;
 mod routes;
+mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tidegate_core::ids::NodeName;
+use tidegate_core::order::OrderKind;
 use tidegate_core::status::ClusterStatus;
 use tidegate_store::Store;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::clock::Clock;
+use crate::controller::Input;
+use crate::orders::{OrderError, OrderReply, OrderRequest};
 use crate::settings::ControllerSettings;
 use crate::status::Board;
 
 pub use error::ApiError;
+pub use token::ApiToken;
 
 /// What the API shows: shared with the controller, and cheap to clone.
 #[derive(Clone)]
@@ -27,12 +34,38 @@ pub struct ApiState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Arc<ControllerSettings>,
+    pub(crate) orders: mpsc::WeakSender<Input>,
+    pub(crate) token: Option<ApiToken>,
 }
 
 impl ApiState {
     /// What `/api/v1/status` answers; nothing before the store is read and a term is open.
     pub fn status(&self) -> Option<ClusterStatus> {
         self.board.status()
+    }
+
+    /// Lets whoever shows this token give orders over HTTP; without one nobody can.
+    #[must_use]
+    pub fn with_token(self, token: Option<ApiToken>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// Takes a node out and keeps it out until [`Self::undrain`]; answers when that is recorded.
+    pub async fn drain(&self, node: NodeName, by: String, why: String) -> Result<OrderReply, OrderError> {
+        self.order(OrderRequest { node, kind: OrderKind::Drain, by, why }).await
+    }
+
+    /// Lets the rules decide about a node again; answers when that is recorded.
+    pub async fn undrain(&self, node: NodeName, by: String, why: String) -> Result<OrderReply, OrderError> {
+        self.order(OrderRequest { node, kind: OrderKind::Undrain, by, why }).await
+    }
+
+    async fn order(&self, request: OrderRequest) -> Result<OrderReply, OrderError> {
+        let (answer, reply) = oneshot::channel();
+        let inputs = self.orders.upgrade().ok_or(OrderError::NotRunning)?;
+        inputs.send(Input::Order { request, answer }).await.map_err(|_| OrderError::NotRunning)?;
+        drop(inputs);
+        reply.await.unwrap_or(Err(OrderError::NotRunning))
     }
 
     /// Why the controller is not ready; nothing when it is.

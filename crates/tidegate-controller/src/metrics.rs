@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tidegate_core::finalizer::Release;
 use tidegate_core::ids::LoadBalancerName;
 
 pub(crate) use collector::StatusCollector;
@@ -20,6 +21,11 @@ struct HookLabels {
     result: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReleaseLabels {
+    outcome: String,
+}
+
 /// What the controller counts and times.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -28,6 +34,7 @@ pub(crate) struct Metrics {
     repairs: Counter,
     store_write: Histogram,
     hooks: Family<HookLabels, Counter>,
+    released: Family<ReleaseLabels, Counter>,
 }
 
 /// 1 ms to 60 s; what takes longer is a fault, and a resync would have found it.
@@ -43,6 +50,7 @@ impl Metrics {
             repairs: Counter::default(),
             store_write: Histogram::new(SECONDS),
             hooks: Family::default(),
+            released: Family::default(),
         };
         registry.register(
             "event_to_live_seconds",
@@ -57,6 +65,11 @@ impl Metrics {
         );
         registry.register("store_write_seconds", "How long a commit took", metrics.store_write.clone());
         registry.register("hook", "Desired states pushed to a load balancer, by result", metrics.hooks.clone());
+        registry.register(
+            "finalizer_released",
+            "Finalizers taken off Nodes, by why: every load balancer had let go, the deadline passed, or the node is not ours",
+            metrics.released.clone(),
+        );
         registry.register_collector(Box::new(collector));
         metrics
     }
@@ -75,6 +88,10 @@ impl Metrics {
 
     pub(crate) fn committed(&self, took: Duration) {
         self.store_write.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn finalizer_released(&self, release: Release) {
+        self.released.get_or_create(&ReleaseLabels { outcome: release.as_str().to_owned() }).inc();
     }
 
     pub(crate) fn pushed(&self, lb: &LoadBalancerName, result: &'static str) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tidegate_core::desired::Listener;
+use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::ClusterName;
+use tidegate_core::lease::LeasePolicy;
 use tidegate_core::policy::NodePolicy;
 
 /// What a controller is told by its configuration.
@@ -17,8 +19,12 @@ pub struct ControllerSettings {
     pub listeners: Vec<Listener>,
     /// How often a complete LIST repairs what the watch may have missed.
     pub resync: Duration,
-    /// Who writes to the log: host name and process.
+    /// Who writes to the log and holds the Lease: `<pod or host>_<process>_<random>`, another one at each start.
     pub holder: String,
+    /// The finalizer on Nodes.
+    pub finalizer: FinalizerPolicy,
+    /// The durations of the election, where there is one.
+    pub lease: LeasePolicy,
 }
 
 impl ControllerSettings {

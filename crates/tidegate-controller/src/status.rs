@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tidegate_core::ids::ClusterName;
-use tidegate_core::status::ClusterStatus;
+use tidegate_core::status::{ClusterStatus, ReplicaStatus};
 use tokio::sync::watch;
 
 pub(crate) use balancer::Balancer;
@@ -26,23 +26,27 @@ pub(crate) struct Board {
     unready: ArcSwap<String>,
     picture: ArcSwapOption<Picture>,
     balancers: Vec<watch::Receiver<Balancer>>,
+    replicas: ArcSwap<Vec<ReplicaStatus>>,
 }
 
 impl Board {
     pub(crate) fn new(cluster: ClusterName, balancers: Vec<watch::Receiver<Balancer>>) -> Self {
         let unready = ArcSwap::from_pointee("the store has not been read yet".to_owned());
-        Self { cluster, unready, picture: ArcSwapOption::empty(), balancers }
+        Self { cluster, unready, picture: ArcSwapOption::empty(), balancers, replicas: ArcSwap::default() }
     }
 
     pub(crate) fn set_unready(&self, why: String) {
         self.unready.store(Arc::new(why));
     }
 
-    pub(crate) fn hang(&self, picture: Picture) {
-        self.picture.store(Some(Arc::new(picture)));
+    pub(crate) fn set_ready(&self) {
         if !self.unready.load().is_empty() {
             self.set_unready(String::new());
         }
+    }
+
+    pub(crate) fn hang(&self, picture: Picture) {
+        self.picture.store(Some(Arc::new(picture)));
     }
 
     /// Why the controller is not ready; nothing when it is.
@@ -53,6 +57,10 @@ impl Board {
 
     pub(crate) fn picture(&self) -> Option<Arc<Picture>> {
         self.picture.load_full()
+    }
+
+    pub(crate) fn set_replicas(&self, replicas: Vec<ReplicaStatus>) {
+        self.replicas.store(Arc::new(replicas));
     }
 
     /// The state of each load balancer, in the order of the configuration.
@@ -72,6 +80,8 @@ impl Board {
             nodes: picture.nodes.clone(),
             load_balancers: self.balancers().map(|b| b.status(desired)).collect(),
             guards: picture.guards.clone(),
+            replicas: self.replicas.load().to_vec(),
+            finalizers: picture.finalizers.clone(),
         })
     }
 }

@@ -12,12 +12,12 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tidegate_core::position::Position;
 use tidegate_core::protocol::{AgentStatus, ApplyReport};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::Shared;
 use super::input::Input;
 use super::outlet::Publication;
+use super::{Inputs, Shared};
 use crate::publisher::{PublishError, Publisher};
 use crate::status::Balancer;
 
@@ -36,7 +36,7 @@ pub(super) struct Delivery {
     publisher: Arc<dyn Publisher>,
     shared: Shared,
     view: watch::Sender<Balancer>,
-    inputs: mpsc::Sender<Input>,
+    inputs: Inputs,
     book: Book,
 }
 
@@ -45,7 +45,7 @@ impl Delivery {
         shared: &Shared,
         publisher: Arc<dyn Publisher>,
         view: watch::Sender<Balancer>,
-        inputs: mpsc::Sender<Input>,
+        inputs: Inputs,
     ) -> Self {
         let book = Book::new(publisher.name().clone());
         Self { publisher, shared: shared.clone(), view, inputs, book }
@@ -63,6 +63,8 @@ impl Delivery {
         self.book.want(desired.borrow_and_update().clone());
         loop {
             if pushes.len() < MAX_PUSHES
+                // Asked at the very last moment: a push that was due while this process was paused is not sent.
+                && self.book.may_push()
                 && let Some(state) = self.book.next_push()
             {
                 let publisher = self.publisher.clone();
@@ -88,10 +90,12 @@ impl Delivery {
                 }
                 Some((started, result)) = polls.next() => {
                     poll_at = Instant::now() + STATUS_EVERY;
-                    self.book.asked(started, result, self.shared.clock.now())
+                    let counted = result.is_ok();
+                    let news = self.book.asked(started, result, self.shared.clock.now());
+                    News { counted, ..news }
                 }
                 () = sleep_until(poll_at), if polls.is_empty() => continue,
-                () = sleep_until(self.book.retry_at()), if pushes.len() < MAX_PUSHES => continue,
+                () = sleep_until(self.book.retry_at()), if pushes.len() < MAX_PUSHES && self.book.may_push() => continue,
             };
             self.tell(news).await;
         }
@@ -109,6 +113,9 @@ impl Delivery {
         // The loop is gone only when everything ends.
         if let Some(position) = news.live {
             drop(self.inputs.send(Input::Live { balancer: balancer(), position, at: Instant::now() }).await);
+        }
+        if news.counted {
+            drop(self.inputs.send(Input::Counted).await);
         }
         if let Some(position) = news.ahead {
             drop(self.inputs.send(Input::Ahead { balancer: balancer(), position }).await);

@@ -33,6 +33,12 @@ pub enum ControllerError {
         /// The last one of this process.
         ours: Position,
     },
+    /// Asking the store whose log it is.
+    #[error("claiming the log: {source}")]
+    Claim {
+        /// The failure, with its cure.
+        source: StoreError,
+    },
     /// The log that is kept in memory does not take its own next entry.
     #[error("the log contradicts itself: {source}; cure: restart tidegate, which reads the store again")]
     Replay {
@@ -45,7 +51,7 @@ impl ControllerError {
     /// Whether starting again may help.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Open { source } | Self::Record { source } => source.class(),
+            Self::Open { source } | Self::Record { source } | Self::Claim { source } => source.class(),
             Self::Fenced { .. } => ErrorClass::Fenced,
             Self::Replay { .. } => ErrorClass::Permanent,
         }

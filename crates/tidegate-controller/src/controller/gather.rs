@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use tidegate_core::guard::Freshness;
 use tidegate_core::ids::{NodeName, NodeUid};
+use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::node::Node;
 use tidegate_core::view::{ClusterView, Observed};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::confirm::Confirm;
 use super::input::Input;
 use super::resync::Resync;
+use super::tasks::Tasks;
+use super::{Inputs, Shared};
 use crate::metrics::Metrics;
-use crate::settings::ControllerSettings;
 use crate::source::{ApiFailure, NodeSource, Observation, SourceError, WatchEvent};
 
 /// A LIST or GET that takes longer has failed, whatever the source thinks.
@@ -26,7 +27,8 @@ const READ_LIMIT: Duration = Duration::from_secs(60);
 /// The view of the cluster, and how it is kept up to date.
 pub(super) struct Gather {
     source: Arc<dyn NodeSource>,
-    inputs: mpsc::Sender<Input>,
+    inputs: Inputs,
+    tasks: Tasks,
     metrics: Metrics,
     watch: mpsc::Receiver<Observation>,
     view: ClusterView,
@@ -39,32 +41,26 @@ pub(super) struct Gather {
     trouble: Option<String>,
     changed: bool,
     oldest: Option<Instant>,
-    reads: JoinSet<()>,
 }
 
 impl Gather {
     /// Starts the watch; the first LIST is due at once.
-    pub(super) fn new(
-        settings: &ControllerSettings,
-        source: Arc<dyn NodeSource>,
-        inputs: mpsc::Sender<Input>,
-        metrics: Metrics,
-    ) -> Self {
+    pub(super) fn new(shared: &Shared, inputs: Inputs, tasks: Tasks) -> Self {
         Self {
-            watch: source.watch(),
-            source,
+            watch: shared.source.watch(),
+            source: shared.source.clone(),
             inputs,
-            metrics,
+            tasks,
+            metrics: shared.metrics.clone(),
             view: ClusterView::default(),
-            resync: Resync::new(settings.resync),
+            resync: Resync::new(shared.settings.resync),
             confirm: Confirm::new(),
-            freshness_limit: settings.freshness_limit(),
+            freshness_limit: shared.settings.freshness_limit(),
             last_list: None,
             was_fresh: false,
             trouble: None,
             changed: true,
             oldest: None,
-            reads: JoinSet::new(),
         }
     }
 
@@ -160,6 +156,9 @@ impl Gather {
             info!("the nodes can be listed again");
         }
         self.metrics.resynced(took);
+        if planted(Mutant::ResyncIgnored) && self.view.is_listed() {
+            return;
+        }
         let repairs = self.view.replace(nodes);
         if repairs > 0 {
             info!(repairs, "the LIST differed from what the watch had told");
@@ -199,7 +198,6 @@ impl Gather {
 
     /// Starts every LIST and GET that is due.
     pub(super) fn start_reads(&mut self) {
-        while self.reads.try_join_next().is_some() {}
         if self.resync.start() {
             if self.watch.is_closed() {
                 self.watch = self.source.watch();
@@ -213,7 +211,7 @@ impl Gather {
 
     fn spawn_list(&mut self) {
         let (source, inputs, started) = (self.source.clone(), self.inputs.clone(), Instant::now());
-        self.reads.spawn(async move {
+        self.tasks.spawn(async move {
             let result = bounded(source.list()).await;
             let result = result.unwrap_or_else(|cause| Err(SourceError::List { cause }));
             // The loop is gone only when everything ends.
@@ -223,7 +221,7 @@ impl Gather {
 
     fn spawn_get(&mut self, name: NodeName, uid: NodeUid) {
         let (source, inputs) = (self.source.clone(), self.inputs.clone());
-        self.reads.spawn(async move {
+        self.tasks.spawn(async move {
             let result = bounded(source.get(&name)).await;
             let result = result.unwrap_or_else(|cause| Err(SourceError::Get { node: name.clone(), cause }));
             drop(inputs.send(Input::Confirmed { name, uid, result }).await);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::ids::ListenerName;
 use tidegate_core::log::LogState;
+use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::Position;
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::office::Tenure;
 use crate::settings::ControllerSettings;
 
 /// The newest recorded position, and what every load balancer should serve.
@@ -18,6 +20,15 @@ pub(super) struct Publication {
     pub(super) position: Position,
     /// The newest state that may be published; none when none ever might.
     pub(super) state: Option<Arc<DesiredState>>,
+    /// Under which it may be pushed; none: this process only follows.
+    pub(super) tenure: Option<Tenure>,
+}
+
+impl Publication {
+    /// Whether it may be pushed at this moment.
+    pub(super) fn may_push(&self) -> bool {
+        self.tenure.as_ref().is_some_and(|tenure| tenure.is_valid() || planted(Mutant::WriteWithoutLease))
+    }
 }
 
 /// Where publications leave the loop.
@@ -25,11 +36,12 @@ pub(super) struct Outlet {
     publications: watch::Sender<Publication>,
     newest: Publication,
     starved: Vec<ListenerName>,
+    is_used: bool,
 }
 
 impl Outlet {
     pub(super) fn new(publications: watch::Sender<Publication>) -> Self {
-        Self { publications, newest: Publication::default(), starved: Vec::new() }
+        Self { publications, newest: Publication::default(), starved: Vec::new(), is_used: false }
     }
 
     /// What was published last.
@@ -42,9 +54,11 @@ impl Outlet {
         &self.starved
     }
 
-    /// Publishes what is recorded, if it is news and every listener has somebody to serve it.
-    pub(super) fn publish(&mut self, log: &LogState, settings: &ControllerSettings) {
-        if self.newest.position == log.position {
+    /// Publishes what is recorded, if it is news and every listener has somebody to serve it. Without a tenure it is
+    /// only shown and compared with what is live, never pushed.
+    pub(super) fn publish(&mut self, log: &LogState, tenure: Option<&Tenure>, settings: &ControllerSettings) {
+        let same_tenure = self.newest.tenure.as_ref().map(Tenure::number) == tenure.map(Tenure::number);
+        if self.newest.position == log.position && same_tenure && self.is_used {
             return;
         }
         let cluster = settings.cluster.clone();
@@ -57,6 +71,14 @@ impl Outlet {
         }
         self.starved = starved;
         self.newest.position = log.position;
+        self.newest.tenure = tenure.cloned();
+        self.is_used = true;
+        self.publications.send_replace(self.newest.clone());
+    }
+
+    /// Stops every push that has not begun.
+    pub(super) fn step_back(&mut self) {
+        self.newest.tenure = None;
         self.publications.send_replace(self.newest.clone());
     }
 }

@@ -1,29 +1,36 @@
-//! The loop itself: gather -> plan -> record -> publish.
+//! The loop itself: gather -> plan -> record -> publish. Every replica gathers; only the leader records and publishes.
 
+mod decide;
+mod orders;
+mod tenure;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tidegate_core::log::LogEntry;
-use tidegate_core::plan::{Plan, PlanInput, plan};
-use tidegate_core::position::Position;
-use tidegate_core::time::elapsed;
+use tidegate_core::departure::Departures;
+use tidegate_core::ids::NodeUid;
+use tidegate_core::log::Decision;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::adoption::Adoption;
+use super::claim::Claim;
 use super::debounce::Debounce;
+use super::events::Events;
+use super::finalizers::Finalizers;
 use super::gather::Gather;
 use super::housekeeper::Housekeeper;
 use super::input::Input;
 use super::latency::Latency;
+use super::office::Office;
 use super::outlet::{Outlet, Publication};
 use super::record::Record;
-use super::{ControllerError, Shared};
-use crate::status::{Memory, Scene, Trouble};
+use super::tail::Follow;
+use super::tasks::Tasks;
+use super::{ControllerError, Inputs, Shared};
+use crate::status::Memory;
 
-/// An address that one commit frees may be taken in the next; no chain is longer than this.
-const MAX_ROUNDS: usize = 6;
 /// Events that are taken in before a decision: a burst is one decision, an endless one is several.
 const MAX_DRAINED: usize = 4096;
 /// With nothing to wait for, the loop still looks around now and then.
@@ -32,11 +39,25 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// The one owner of the view and of the log.
 pub(super) struct Reconciler {
     shared: Shared,
+    office: Office,
+    /// The latest tenure that the store has overruled: it does not lead any more, whatever the Lease says.
+    overruled: u64,
+    /// Who overruled it, although the Lease was ours.
+    rival: Option<String>,
     gather: Gather,
     record: Record,
+    follow: Follow,
     outlet: Outlet,
     inputs: mpsc::Receiver<Input>,
+    sender: Inputs,
+    tasks: Tasks,
     housekeeper: Housekeeper,
+    events: Events,
+    finalizers: Finalizers,
+    claim: Claim,
+    departures: Departures,
+    /// Draining members without any connection, as far as the latest decision knew.
+    idle_before: BTreeSet<NodeUid>,
     debounce: Debounce,
     adoption: Adoption,
     latency: Latency,
@@ -47,21 +68,36 @@ pub(super) struct Reconciler {
     event: Option<Instant>,
 }
 
+/// What the loop is connected to.
+pub(super) struct Lines {
+    pub(super) inputs: (Inputs, mpsc::Receiver<Input>),
+    pub(super) publications: watch::Sender<Publication>,
+    pub(super) office: Office,
+    pub(super) tasks: Tasks,
+}
+
 impl Reconciler {
-    pub(super) fn new(
-        shared: Shared,
-        record: Record,
-        (sender, inputs): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
-        publications: watch::Sender<Publication>,
-    ) -> Self {
+    pub(super) fn new(shared: Shared, record: Record, lines: Lines) -> Self {
+        let Lines { inputs: (sender, inputs), publications, office, tasks } = lines;
         Self {
-            housekeeper: Housekeeper::new(&shared, sender.clone()),
-            gather: Gather::new(&shared.settings, shared.source.clone(), sender, shared.metrics.clone()),
+            housekeeper: Housekeeper::new(&shared, sender.clone(), &tasks),
+            events: Events::new(&shared, &tasks),
+            finalizers: Finalizers::new(&shared, sender.clone(), tasks.clone()),
+            claim: Claim::new(&shared),
+            gather: Gather::new(&shared, sender.clone(), tasks.clone()),
+            follow: Follow::new(shared.settings.lease.retry_period),
             latency: Latency::new(shared.board.balancers().count()),
             outlet: Outlet::new(publications),
             shared,
+            office,
+            overruled: 0,
+            rival: None,
             record,
             inputs,
+            sender,
+            tasks,
+            departures: Departures::default(),
+            idle_before: BTreeSet::new(),
             debounce: Debounce::default(),
             adoption: Adoption::default(),
             memory: Memory::default(),
@@ -72,27 +108,40 @@ impl Reconciler {
 
     /// Runs until `shutdown`, or until nothing can be recorded any more.
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), ControllerError> {
-        // What was decided before is served at once, before anything is asked of the API server.
-        self.outlet.publish(self.record.log(), &self.shared.settings);
         let outcome = shutdown.run_until_cancelled(self.turn_for_ever()).await.unwrap_or(Ok(()));
+        self.outlet.step_back();
         self.housekeeper.finish().await;
+        self.office.resign().await;
         outcome
     }
 
     async fn turn_for_ever(&mut self) -> Result<(), ControllerError> {
+        // A follower compares what is live with this; a leader serves what was decided before, before anything is asked
+        // of the API server.
+        self.outlet.publish(self.record.log(), None, &self.shared.settings);
         loop {
-            if self.must_decide() {
-                self.decide().await?;
+            if let Err(error) = self.turn().await {
+                self.overruled_by(error).await?;
             }
-            self.gather.start_reads();
-            self.gather().await?;
         }
+    }
+
+    async fn turn(&mut self) -> Result<(), ControllerError> {
+        self.mind_the_office().await?;
+        if self.must_decide() {
+            self.decide().await?;
+        }
+        self.gather.start_reads();
+        self.claim.start(&self.tasks, &self.sender);
+        self.gather().await
     }
 
     /// Waits for something to happen, then takes in everything that has.
     async fn gather(&mut self) -> Result<(), ControllerError> {
         let wake = self.next_wake();
         tokio::select! {
+            biased;
+            () = self.office.changed() => {}
             Some(input) = self.inputs.recv() => self.take(input).await?,
             observation = self.gather.next_event() => self.gather.observe(observation),
             () = sleep_until(wake) => {}
@@ -113,6 +162,7 @@ impl Reconciler {
                 let complete = result.is_ok();
                 self.gather.listed(started, took, result);
                 if complete {
+                    self.shared.board.set_ready();
                     self.housekeeper.resynced(self.record.log(), self.shared.clock.now());
                 }
             }
@@ -121,131 +171,51 @@ impl Reconciler {
                 for took in self.latency.live(balancer, position, at) {
                     self.shared.metrics.event_is_live(took);
                 }
+                if self.finalizers.waits() {
+                    self.gather.plan_again();
+                }
             }
+            Input::Counted => self.counted(),
             Input::Ahead { balancer, position } => self.go_past(&balancer, position).await?,
-            Input::Fenced { holder, found } => {
+            Input::Fenced { holder, found } if self.record.leads() => {
                 return Err(ControllerError::Fenced { holder, found, ours: self.record.position() });
             }
+            Input::Fenced { .. } => {}
+            Input::Tail { result } => self.followed(result),
+            Input::Patched { task, result } => {
+                self.finalizers.patched(&task, result, (&self.events, self.record.tenure()));
+                self.gather.plan_again();
+            }
+            Input::ClusterUid { result } => {
+                self.claim.told(result);
+                self.gather.plan_again();
+            }
+            Input::Repaired { repairs } => self.repaired(repairs).await?,
+            Input::Order { request, answer } => self.order(request, answer).await?,
         }
         Ok(())
     }
 
-    fn must_decide(&mut self) -> bool {
-        let now = Instant::now();
-        let timed = [self.wake_at, self.record.retry_at()].into_iter().flatten().any(|at| at <= now);
-        // Both are asked: noticing that freshness was lost must not wait for another reason.
-        (self.gather.has_changed() || timed) && self.debounce.is_ready()
-    }
-
-    fn next_wake(&mut self) -> Instant {
-        let now = Instant::now();
-        let decision = if self.gather.has_changed() { self.debounce.ready_at() } else { None };
-        let timers = [decision, self.wake_at, self.record.retry_at(), self.gather.wake_at()];
-        let next = timers.into_iter().flatten().min().unwrap_or(now + LONGEST_SLEEP);
-        // A timer that is due may still wait for the debounce.
-        let floor = self.debounce.ready_at().filter(|at| *at > now && next <= now).unwrap_or(now);
-        next.clamp(floor, now + LONGEST_SLEEP)
-    }
-
-    async fn decide(&mut self) -> Result<(), ControllerError> {
-        self.gather.taken();
-        self.event = self.event.or(self.gather.take_oldest());
-        let before = self.record.position();
-        if let Some(entry) = self.record.flush().await? {
-            self.committed(&entry);
-        }
-        let plan = self.settle().await?;
-        if self.record.position() != before {
-            self.debounce.committed();
-            self.publish();
-        } else if !self.record.is_stuck() {
-            self.event = None;
-        }
-        self.look_ahead(&plan);
-        self.show(&plan);
-        Ok(())
-    }
-
-    /// Plans and commits until nothing is left to do; answers the last plan.
-    async fn settle(&mut self) -> Result<Plan, ControllerError> {
-        for _ in 0..MAX_ROUNDS {
-            let plan = self.plan();
-            if plan.changes.is_empty() || self.record.is_stuck() {
-                return Ok(plan);
-            }
-            if let Some(entry) = self.record.commit(plan.changes.clone()).await? {
-                self.committed(&entry);
-            }
-        }
-        warn!(rounds = MAX_ROUNDS, "committed plans leave more to do; going on with the next decision");
-        self.gather.plan_again();
-        Ok(self.plan())
-    }
-
-    fn plan(&self) -> Plan {
-        plan(&PlanInput {
-            view: self.gather.view(),
-            membership: &self.record.log().membership,
-            policy: &self.shared.settings.policy,
-            freshness: self.gather.freshness(),
-            now: self.shared.clock.now(),
-        })
-    }
-
-    fn committed(&self, entry: &LogEntry) {
-        for change in &entry.changes {
-            let (from, to) = (change.from.as_str(), change.phase().as_str());
-            info!(node = %change.node, from, to, rule = %change.rule, position = %entry.position(), "{}", change.observation);
-        }
-        self.housekeeper.committed(entry, self.record.log());
-    }
-
-    fn publish(&mut self) {
-        self.outlet.publish(self.record.log(), &self.shared.settings);
-        let published = self.outlet.published().is_some_and(|state| state.position == self.record.position());
-        if let Some(event) = self.event.take().filter(|_| published) {
-            self.latency.committed(self.record.position(), event);
-        }
-    }
-
-    /// Opens a term above a load balancer that is ahead of the log, when that is safe.
-    async fn go_past(
-        &mut self,
-        balancer: &tidegate_core::ids::LoadBalancerName,
-        theirs: Position,
-    ) -> Result<(), ControllerError> {
-        let fresh = self.gather.freshness().problem().is_none();
-        let may_lead = fresh && self.outlet.starved().is_empty() && !self.record.is_stuck();
-        let ours = self.record.position();
-        if let Some(term) = self.adoption.term_above(balancer, theirs, ours, may_lead) {
-            if let Some(entry) = self.record.open_term(term).await? {
+    /// Records what was put right in the read model, so that history tells.
+    async fn repaired(&mut self, repairs: Vec<String>) -> Result<(), ControllerError> {
+        if self.record.leads() && !self.record.is_stuck() {
+            let decision = Decision { repairs, ..Decision::default() };
+            if let Some(entry) = self.record.commit(decision).await? {
                 self.committed(&entry);
             }
             self.publish();
-            self.gather.plan_again();
         }
         Ok(())
     }
 
-    /// Notes what the plan waits for.
-    fn look_ahead(&mut self, plan: &Plan) {
-        let now = self.shared.clock.now();
-        self.wake_at = plan.wake_at.map(|at| Instant::now() + elapsed(now, at));
-        let members = &self.record.log().membership;
-        self.gather.want(plan.confirm.clone(), |uid| members.get(uid).is_some());
-    }
-
-    fn show(&mut self, plan: &Plan) {
-        let scene = Scene {
-            plan,
-            membership: &self.record.log().membership,
-            leader: self.record.leader(),
-            published: self.outlet.published(),
-            starved: self.outlet.starved(),
-            trouble: Trouble { view: self.gather.problem(), store: self.record.trouble() },
-            last_list: self.gather.last_list(),
-        };
-        let picture = self.memory.draw(scene, self.shared.clock.now());
-        self.shared.board.hang(picture);
+    /// Being fenced is no reason to end where another replica leads: it is followed.
+    async fn overruled_by(&mut self, error: ControllerError) -> Result<(), ControllerError> {
+        match error {
+            ControllerError::Fenced { holder, found, ours } if self.office.is_elected() => {
+                self.stand_down(holder, found, ours).await;
+                Ok(())
+            }
+            other => Err(other),
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use tidegate_core::finalizer::FINALIZER;
 use tidegate_core::ids::{InvalidName, NodeName, NodeUid};
-use tidegate_core::node::{AddressType, Condition, ConditionStatus, Node, NodeAddress};
+use tidegate_core::node::{ANNOTATION_PREFIX, AddressType, Condition, ConditionStatus, Node, NodeAddress};
 use tracing::warn;
 
 use super::object::{Address, NodeObject, RawCondition};
@@ -77,6 +78,8 @@ fn trimmed(object: &NodeObject, label_keys: &BTreeSet<String>, now: Timestamp) -
         created: object.metadata.creation_timestamp.as_ref().map(|t| t.0),
         deleting: object.metadata.deletion_timestamp.as_ref().map(|t| t.0),
         labels: labels(object, label_keys),
+        annotations: annotations(object),
+        finalizer: object.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER),
         taints: taints.iter().map(|t| t.key.clone()).collect(),
         unschedulable: object.spec.unschedulable.unwrap_or_default(),
         addresses: addresses.iter().filter_map(usable).collect(),
@@ -89,6 +92,11 @@ fn trimmed(object: &NodeObject, label_keys: &BTreeSet<String>, now: Timestamp) -
 fn labels(object: &NodeObject, keys: &BTreeSet<String>) -> BTreeMap<String, String> {
     let all = object.metadata.labels.iter().flatten();
     all.filter(|(key, _)| keys.contains(*key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn annotations(object: &NodeObject) -> BTreeMap<String, String> {
+    let all = object.metadata.annotations.iter().flatten();
+    all.filter(|(key, _)| key.starts_with(ANNOTATION_PREFIX)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 fn usable(address: &Address) -> Option<NodeAddress> {

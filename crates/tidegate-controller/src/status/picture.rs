@@ -9,7 +9,7 @@ use tidegate_core::ledger::Ledger;
 use tidegate_core::membership::Membership;
 use tidegate_core::plan::Plan;
 use tidegate_core::protocol::Live;
-use tidegate_core::status::{Frozen, GuardStatus, Leader, NodeStatus};
+use tidegate_core::status::{FinalizerStatus, Frozen, GuardStatus, Leader, NodeStatus};
 use tokio::time::Instant;
 
 use super::guards::{Held, guard_statuses};
@@ -24,6 +24,7 @@ pub(crate) struct Picture {
     pub(crate) frozen: Option<Frozen>,
     pub(crate) nodes: Vec<NodeStatus>,
     pub(crate) guards: Vec<GuardStatus>,
+    pub(crate) finalizers: Vec<FinalizerStatus>,
     /// When the last LIST that finished had been started.
     pub(crate) last_list: Option<Instant>,
 }
@@ -48,6 +49,8 @@ pub(crate) struct Memory {
 pub(crate) struct Trouble {
     pub(crate) view: Option<String>,
     pub(crate) store: Option<String>,
+    /// Another controller, elected by another Lease, writes to the same store.
+    pub(crate) rival: Option<String>,
 }
 
 /// Everything that a picture shows.
@@ -57,6 +60,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) leader: Leader,
     pub(crate) published: Option<Arc<DesiredState>>,
     pub(crate) starved: &'a [ListenerName],
+    pub(crate) finalizers: Vec<FinalizerStatus>,
     pub(crate) trouble: Trouble,
     pub(crate) last_list: Option<Instant>,
 }
@@ -64,8 +68,8 @@ pub(crate) struct Scene<'a> {
 impl Memory {
     /// Draws the picture, and remembers since when.
     pub(crate) fn draw(&mut self, scene: Scene<'_>, now: Timestamp) -> Picture {
-        let Trouble { view, store } = scene.trouble;
-        let reasons: Vec<String> = view.into_iter().chain(store).collect();
+        let Trouble { view, store, rival } = scene.trouble;
+        let reasons: Vec<String> = view.into_iter().chain(store).chain(rival).collect();
         self.frozen.update((!reasons.is_empty()).then_some(()), now);
         let frozen = self.frozen.since(&()).map(|since| Frozen { reason: reasons.join("; "), since });
         Picture {
@@ -74,6 +78,7 @@ impl Memory {
             frozen,
             nodes: node_statuses(scene.plan, scene.membership, &mut self.rules, now),
             guards: guard_statuses(&scene.plan.holds, scene.starved, &mut self.holds, now),
+            finalizers: scene.finalizers,
             last_list: scene.last_list,
         }
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::ids::LoadBalancerName;
+use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::Position;
 use tidegate_core::protocol::{AgentStatus, ApplyReport, Failure, Live, Outcome, Refusal};
 use tidegate_core::status::LoadBalancerError;
@@ -32,6 +33,8 @@ pub(super) struct News {
     pub(super) live: Option<Position>,
     /// The agent has a position that this log does not lead up to.
     pub(super) ahead: Option<Position>,
+    /// The agent has said what stands behind its listeners.
+    pub(super) counted: bool,
 }
 
 /// The bookkeeping of one delivery.
@@ -61,8 +64,16 @@ impl Book {
 
     /// Something newer is to be brought there, at once whatever happened to the older.
     pub(super) fn want(&mut self, publication: Publication) {
+        if publication.tenure.is_none() {
+            self.view.push_failed = None;
+        }
         self.wanted = publication;
         self.retry.succeeded();
+    }
+
+    /// Whether this process may push at this moment.
+    pub(super) fn may_push(&self) -> bool {
+        self.wanted.may_push()
     }
 
     /// What to push now; it counts as under way.
@@ -88,7 +99,7 @@ impl Book {
         result: Result<ApplyReport, PublishError>,
         now: Timestamp,
     ) -> News {
-        self.under_way.retain(|p| *p != position);
+        self.under_way.retain(|p| *p != position || (result.is_err() && planted(Mutant::LostPushForgotten)));
         match result {
             Ok(report) => self.reported(position, report, now),
             Err(error) => self.refused(&error, now),
@@ -114,7 +125,9 @@ impl Book {
             info!(lb = %self.view.name, "the load balancer answers again");
             self.retry.succeeded();
         }
-        let ahead = status.live.map(|l| l.position).max(status.pending).filter(|p| *p > self.wanted.position);
+        // A follower's log is a moment behind what the leader has published.
+        let ahead = status.live.map(|l| l.position).max(status.pending);
+        let ahead = ahead.filter(|p| *p > self.wanted.position && self.may_push());
         let mut news = News::default();
         // An answer that was under way when a push was acknowledged is older than that.
         if self.live_known_at.is_none_or(|known| known < started) {
@@ -163,6 +176,10 @@ impl Book {
     }
 
     fn refused(&mut self, error: &PublishError, now: Timestamp) -> News {
+        if !self.may_push() {
+            // Of an earlier tenure: whatever the agent has now, somebody else has brought it there.
+            return News::default();
+        }
         let theirs = match error {
             PublishError::Refused { refusal: Refusal::OlderPosition { current, .. }, .. } => Some(*current),
             PublishError::Refused { refusal: Refusal::ContentConflict { position, .. }, .. } => Some(*position),
@@ -175,7 +192,7 @@ impl Book {
             None if theirs.is_none() => self.push_failed(error.class(), error.to_string(), now),
             None => {}
         }
-        News { ahead, live: None }
+        News { ahead, ..News::default() }
     }
 
     fn is_wanted(&self, position: Position) -> bool {
@@ -224,7 +241,7 @@ impl Book {
         if self.missing().is_none() {
             self.view.push_failed = None;
         }
-        News { live: live.map(|l| l.position).filter(|_| changed), ahead: None }
+        News { live: live.map(|l| l.position).filter(|_| changed), ..News::default() }
     }
 }
 

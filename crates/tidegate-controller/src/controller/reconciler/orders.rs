@@ -1,0 +1,105 @@
+//! What operators ask for: recorded before it is answered, so that every later leader keeps it.
+
+use tidegate_core::ids::{NodeName, NodeUid};
+use tidegate_core::log::Decision;
+use tidegate_core::order::{OrderChange, OrderKind};
+use tokio::sync::oneshot;
+
+use super::Reconciler;
+use crate::controller::ControllerError;
+use crate::orders::{OrderError, OrderReply, OrderRequest};
+
+type Answer = oneshot::Sender<Result<OrderReply, OrderError>>;
+
+impl Reconciler {
+    /// Follows a request, or says why not. Being frozen is no obstacle: an operator knows more than a stale view.
+    pub(super) async fn order(&mut self, request: OrderRequest, answer: Answer) -> Result<(), ControllerError> {
+        let outcome = match self.check(&request) {
+            Ok(change) => self.record_order(change).await,
+            Err(Ok(reply)) => Ok(Ok(reply)),
+            Err(Err(refusal)) => Ok(Err(refusal)),
+        };
+        let (reply, end) = match outcome {
+            Ok(reply) => (reply, Ok(())),
+            Err(error) => (Err(OrderError::StoreStuck { detail: error.to_string() }), Err(error)),
+        };
+        // Whoever asked may have gone: what is recorded stays.
+        drop(answer.send(reply));
+        end
+    }
+
+    /// What to record; or the answer to a request with which there is nothing to do.
+    fn check(&self, request: &OrderRequest) -> Result<OrderChange, Result<OrderReply, OrderError>> {
+        if !self.record.leads() {
+            let leader = self.office.leader().filter(|holder| *holder != self.shared.settings.holder);
+            return Err(Err(OrderError::NotLeader { leader }));
+        }
+        if self.record.is_stuck() {
+            let detail = self.record.trouble().unwrap_or_else(|| "the store does not answer".to_owned());
+            return Err(Err(OrderError::StoreStuck { detail }));
+        }
+        let OrderRequest { node, kind, by, why } = request.clone();
+        let Some(uid) = self.uid_of(&node) else { return Err(Err(OrderError::NoSuchNode { node })) };
+        let already = match (kind, self.record.log().orders.get(&uid)) {
+            (OrderKind::Drain, Some(order)) => {
+                let why = if order.why.is_empty() { String::new() } else { format!(": {}", order.why) };
+                Some(format!("{node} is drained already, by {} since {}{why}", order.by, order.since))
+            }
+            (OrderKind::Undrain | OrderKind::Forget, None) => Some(format!("{node} is not drained by an order")),
+            _ => None,
+        };
+        match already {
+            Some(_) => Err(Ok(OrderReply { node, uid, position: self.record.position(), already })),
+            None => Ok(OrderChange { uid, node, kind, by, why }),
+        }
+    }
+
+    async fn record_order(&mut self, change: OrderChange) -> Result<Result<OrderReply, OrderError>, ControllerError> {
+        let (node, uid) = (change.node.clone(), change.uid.clone());
+        let decision = Decision { orders: vec![change], ..Decision::default() };
+        let Some(entry) = self.record.commit(decision).await? else {
+            let detail = self.record.trouble().unwrap_or_else(|| "this controller stopped leading".to_owned());
+            return Ok(Err(OrderError::StoreStuck { detail }));
+        };
+        self.committed(&entry);
+        // What follows from it is the next decision, a moment from now.
+        self.gather.plan_again();
+        Ok(Ok(OrderReply { node, uid, position: entry.position(), already: None }))
+    }
+
+    /// The node of this name: as it is observed, else as it is remembered.
+    fn uid_of(&self, name: &NodeName) -> Option<NodeUid> {
+        let log = self.record.log();
+        let member = || log.membership.members().iter().find(|(_, member)| member.node == *name).map(|(uid, _)| uid);
+        let ordered = || log.orders.iter().find(|(_, order)| order.node == *name).map(|(uid, _)| uid);
+        self.gather.view().get(name).map(|node| &node.uid).or_else(member).or_else(ordered).cloned()
+    }
+
+    /// Orders about nodes that are certainly gone end with them.
+    pub(super) fn forgotten(&self) -> Vec<OrderChange> {
+        let (view, log) = (self.gather.view(), self.record.log());
+        let gone = |uid: &NodeUid, name: &NodeName| {
+            let replaced = view.get(name).is_some_and(|node| node.uid != *uid);
+            (replaced && view.is_listed()) || view.is_confirmed_gone(uid)
+        };
+        let gone = log.orders.iter().filter(|(uid, order)| gone(uid, &order.node));
+        gone.map(|(uid, order)| OrderChange {
+            uid: uid.clone(),
+            node: order.node.clone(),
+            kind: OrderKind::Forget,
+            by: "tidegate".to_owned(),
+            why: "the node is gone".to_owned(),
+        })
+        .collect()
+    }
+
+    /// Ordered nodes of which nothing is observed, and that are no members: nobody else asks about them.
+    pub(super) fn unseen_orders(&self) -> Vec<(NodeName, NodeUid)> {
+        let (view, log) = (self.gather.view(), self.record.log());
+        let unseen = |uid: &NodeUid, name: &NodeName| {
+            view.is_listed() && view.get(name).is_none() && log.membership.get(uid).is_none()
+        };
+        let unseen = log.orders.iter().filter(|(uid, order)| unseen(uid, &order.node));
+        unseen.map(|(uid, order)| (order.node.clone(), uid.clone())).collect()
+    }
+}

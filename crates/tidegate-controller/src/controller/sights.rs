@@ -1,0 +1,73 @@
+//! What the load balancers have said, in the words of [`tidegate_core::departure`].
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tidegate_core::departure::Sight;
+use tidegate_core::protocol::{AgentStatus, LiveBackend};
+
+use crate::status::{Balancer, Board};
+
+/// Every load balancer, as far as is known.
+pub(super) fn sights(board: &Board) -> Vec<Sight> {
+    board.balancers().map(|balancer| sight(&balancer)).collect()
+}
+
+fn sight(balancer: &Balancer) -> Sight {
+    let said = balancer.said.as_deref();
+    Sight {
+        name: balancer.name.clone(),
+        last_seen: balancer.last_seen,
+        live: balancer.live.map(|live| live.position),
+        // Of one and the same answer: what was counted was counted while that was live.
+        counted_at: said.and_then(|said| said.live).map(|live| live.position),
+        connections: said.map(connections).unwrap_or_default(),
+    }
+}
+
+/// Counts of several listeners add up. An address that one of them has not counted is not counted at all.
+fn connections(said: &AgentStatus) -> BTreeMap<IpAddr, u64> {
+    let mut counted: BTreeMap<IpAddr, Option<u64>> = BTreeMap::new();
+    for LiveBackend { address, connections, .. } in &said.backends {
+        let sum = counted.entry(*address).or_insert(Some(0));
+        *sum = sum.zip(*connections).map(|(sum, more)| sum.saturating_add(more));
+    }
+    counted.into_iter().filter_map(|(address, count)| Some((address, count?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::ids::{ListenerName, NodeName};
+    use tidegate_core::protocol::EngineHealth;
+
+    use super::*;
+
+    fn backend(listener: &str, address: &str, connections: Option<u64>) -> LiveBackend {
+        let (listener, node) = (ListenerName::parse(listener).unwrap(), NodeName::parse("w1").unwrap());
+        LiveBackend { listener, node, address: address.parse().unwrap(), draining: true, connections }
+    }
+
+    #[test]
+    fn listeners_add_up_and_one_that_cannot_tell_spoils_the_sum() {
+        let said = AgentStatus {
+            version: String::new(),
+            engine: String::new(),
+            engine_version: None,
+            health: EngineHealth::Up,
+            live: None,
+            pending: None,
+            last_error: None,
+            backends: vec![
+                backend("http", "10.0.0.1", Some(2)),
+                backend("https", "10.0.0.1", Some(3)),
+                backend("http", "10.0.0.2", Some(0)),
+                backend("https", "10.0.0.2", None),
+                backend("http", "10.0.0.3", None),
+                backend("https", "10.0.0.3", Some(0)),
+            ],
+            reloads: 0,
+            old_generations: 0,
+        };
+        assert_eq!(connections(&said), [("10.0.0.1".parse().unwrap(), 5)].into());
+    }
+}
