@@ -43,7 +43,7 @@ fn of_change(change: &Change) -> NodeEvent {
     let (reason, action, what) = match change.phase() {
         Phase::Active => ("Active", "Add", "receives traffic"),
         Phase::Draining => ("Draining", "Drain", "takes no new connections"),
-        Phase::Out => ("Removed", "Remove", "is in no load balancer any more"),
+        Phase::Out => ("Removed", "Remove", "is taken out of every load balancer"),
     };
     let expected = change.rule.class() == Class::Voluntary || change.rule == Rule::Eligible;
     let severity = if expected { Severity::Normal } else { Severity::Warning };

@@ -10,6 +10,7 @@ use support::*;
 use tidegate_core::eligibility::{Action, AddressProblem, Rule, Subject, evaluate};
 use tidegate_core::log::Phase;
 use tidegate_core::node::{ConditionStatus, Node};
+use tidegate_core::order::Order;
 use tidegate_core::policy::{NodePolicy, NotReady};
 use tidegate_core::selector::Selector;
 
@@ -42,6 +43,7 @@ struct Case {
     ignore_exclude: bool,
     autoscaler: bool,
     ready: Ready,
+    ordered: bool,
     selection: Selection,
     cordon: Cordon,
     address: Address,
@@ -86,6 +88,8 @@ fn oracle(c: &Case) -> (&'static str, &'static str) {
         ("autoscaler", "drain 30")
     } else if c.ready == Ready::Shutdown {
         ("shutting-down", "drain 60")
+    } else if c.ordered {
+        ("drained", "drain 30")
     } else if matches!(c.selection, Selection::DefaultControlPlane | Selection::SelectorDiffers) {
         ("outside-selector", "drain 30")
     } else if c.cordon == Cordon::Drains {
@@ -169,8 +173,9 @@ fn check(c: &Case) {
         Address::Missing => Err(&missing),
         Address::Duplicate => Err(&duplicate),
     };
-    let verdict =
-        evaluate(&Subject { node: &node, phase: c.phase, policy: &policy, order: None, addresses, now: at(NOW) });
+    let wanted_out = Order { node: name("w1"), by: "ann@ops".into(), why: "new disk".into(), since: at(NOW - 60) };
+    let order = c.ordered.then_some(&wanted_out);
+    let verdict = evaluate(&Subject { node: &node, phase: c.phase, policy: &policy, order, addresses, now: at(NOW) });
     let action = match verdict.action {
         Action::Serve => "serve".to_owned(),
         Action::Wait => "wait".to_owned(),
@@ -196,7 +201,7 @@ fn the_table_agrees_with_the_facts_in_every_combination() {
     const BOTH: [bool; 2] = [false, true];
     let mut cases = 0_u32;
     each!(
-        out_of_service in BOTH, deleting in BOTH, autoscaler in BOTH, ignore_exclude in BOTH, uninitialized in BOTH,
+        out_of_service in BOTH, deleting in BOTH, ordered in BOTH, autoscaler in BOTH, ignore_exclude in BOTH, uninitialized in BOTH,
         exclude in [None, Some(""), Some("true"), Some("false"), Some("junk")],
         ready in [Ready::Missing, Ready::Long, Ready::Young, Ready::False, Ready::Shutdown, Ready::Unknown],
         selection in [Selection::DefaultWorker, Selection::DefaultControlPlane, Selection::SelectorMatches, Selection::SelectorDiffers],
@@ -207,8 +212,8 @@ fn the_table_agrees_with_the_facts_in_every_combination() {
         remove in BOTH
         => {
             check(&Case {
-                out_of_service, deleting, exclude, ignore_exclude, autoscaler, ready, selection, cordon, address,
-                uninitialized, network, phase, remove,
+                out_of_service, deleting, exclude, ignore_exclude, autoscaler, ready, ordered, selection, cordon,
+                address, uninitialized, network, phase, remove,
             });
             cases += 1;
         }
@@ -225,6 +230,7 @@ fn the_exclude_label_is_read_as_go_reads_a_bool() {
         ignore_exclude: false,
         autoscaler: false,
         ready: Ready::Long,
+        ordered: false,
         selection: Selection::DefaultWorker,
         cordon: Cordon::No,
         address: Address::Good,
@@ -252,6 +258,20 @@ fn taints_of_the_operators_choice_drain_like_the_autoscalers() {
     assert_eq!(rule(&policy), Rule::Eligible);
     policy.drain_taints.insert("example.com/maintenance".into());
     assert_eq!(rule(&policy), Rule::Autoscaler);
+}
+
+#[test]
+fn who_drained_a_node_when_and_why_is_in_the_verdict() {
+    let (node, policy, addresses) = (worker("w1", "10.0.0.1"), NodePolicy::default(), [ip("10.0.0.1")]);
+    for (why, reason) in [
+        ("new disk", "drained by ann@ops at 2027-01-15T08:15:40Z: new disk"),
+        ("", "drained by ann@ops at 2027-01-15T08:15:40Z"),
+    ] {
+        let order = Order { node: name("w1"), by: "ann@ops".into(), why: why.into(), since: at(NOW - 60) };
+        let (phase, order, addresses, now) = (Phase::Active, Some(&order), Ok(&addresses[..]), at(NOW));
+        let verdict = evaluate(&Subject { node: &node, phase, policy: &policy, order, addresses, now });
+        assert_eq!((verdict.rule, verdict.reason.as_str()), (Rule::Drained, reason));
+    }
 }
 
 #[test]

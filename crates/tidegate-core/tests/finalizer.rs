@@ -26,6 +26,7 @@ const UNMANAGED: Option<FinalizerStep> = Some(FinalizerStep::Release(Release::Un
 
 /// What is particular about node `w1`.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "one switch for each observation")]
 struct Case {
     finalizer: bool,
     /// For how many seconds.

@@ -13,6 +13,7 @@ use tidegate_core::eligibility::{Class, Rule};
 use tidegate_core::ids::{ClusterName, ListenerName};
 use tidegate_core::log::{LogState, Phase};
 use tidegate_core::node::{ConditionStatus, Node};
+use tidegate_core::order::OrderKind;
 use tidegate_core::position::Term;
 
 #[derive(Clone, Debug)]
@@ -25,11 +26,15 @@ enum Event {
     Recreated(u8),
     EmptyList,
     Time(u8),
+    ClockBack(u16),
     Stale(bool),
+    Order(u8, OrderKind),
+    Idle(u8, bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let node = 0..5_u8;
+    let order = prop_oneof![3 => Just(OrderKind::Drain), 2 => Just(OrderKind::Undrain), 1 => Just(OrderKind::Forget)];
     let status = prop_oneof![Just(ConditionStatus::True), Just(ConditionStatus::False), Just(ConditionStatus::Unknown)];
     prop_oneof![
         4 => (node.clone(), status).prop_map(|(n, s)| Event::Ready(n, s)),
@@ -37,10 +42,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => node.clone().prop_map(Event::Deleting),
         2 => (node.clone(), any::<bool>()).prop_map(|(n, confirmed)| Event::Deleted(n, confirmed)),
         2 => (node.clone(), 0..7_u8).prop_map(|(n, a)| Event::Address(n, a)),
-        1 => node.prop_map(Event::Recreated),
+        1 => node.clone().prop_map(Event::Recreated),
         1 => Just(Event::EmptyList),
         4 => (0..60_u8).prop_map(Event::Time),
+        1 => (0..5_000_u16).prop_map(Event::ClockBack),
         2 => any::<bool>().prop_map(Event::Stale),
+        2 => (node.clone(), order).prop_map(|(n, kind)| Event::Order(n, kind)),
+        1 => (node, any::<bool>()).prop_map(|(n, idle)| Event::Idle(n, idle)),
     ]
 }
 
@@ -61,7 +69,17 @@ impl History {
     fn apply(&mut self, event: &Event) {
         match event {
             Event::Time(seconds) => self.now += i64::from(*seconds),
+            Event::ClockBack(seconds) => self.now -= i64::from(*seconds),
             Event::Stale(stale) => self.stale = *stale,
+            Event::Order(n, kind) => self.world.order(*kind, &format!("w{n}"), at(self.now)),
+            Event::Idle(n, idle) => {
+                let uid = uid(&format!("u-w{n}"));
+                if *idle {
+                    self.world.idle.insert(uid);
+                } else {
+                    self.world.idle.remove(&uid);
+                }
+            }
             Event::EmptyList => drop(self.world.view.replace(Vec::new())),
             Event::Deleted(n, confirmed) => {
                 let node = &self.nodes[usize::from(*n)];
@@ -128,6 +146,10 @@ fn check_step(before: &LogState, history: &mut History) {
         if change.rule == Rule::Gone {
             assert!(history.world.view.is_confirmed_gone(&change.uid) || change.from == Phase::Draining);
         }
+        let ordered_out = history.world.log.orders.get(&change.uid).is_some();
+        assert!(!ordered_out || change.phase() != Phase::Active, "{change:?} is against an order");
+        let early = change.observation.ends_with("no connection was left");
+        assert!(!early || (history.world.idle.contains(&change.uid) && change.rule.class() == Class::Voluntary));
         assert!(!change.observation.is_empty());
     }
     let moved = log.position.revision > before.position.revision;

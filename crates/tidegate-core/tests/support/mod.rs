@@ -9,8 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tidegate_core::guard::Freshness;
 use tidegate_core::ids::{NodeName, NodeUid};
-use tidegate_core::log::{LogState, Phase};
+use tidegate_core::log::{Decision, LogState, Phase};
 use tidegate_core::node::{AddressType, Condition, ConditionStatus, Node, NodeAddress};
+use tidegate_core::order::{OrderChange, OrderKind};
 use tidegate_core::plan::{Plan, PlanInput, plan};
 use tidegate_core::policy::NodePolicy;
 use tidegate_core::position::Term;
@@ -113,6 +114,14 @@ impl World {
             changes.append(&mut plan.changes);
         }
         panic!("committed plans must leave nothing to do, still: {changes:#?}");
+    }
+
+    /// Commits what an operator asks for, and nothing else.
+    pub fn order(&mut self, kind: OrderKind, node: &str, now: Timestamp) {
+        let (uid, node) = (uid(&format!("u-{node}")), name(node));
+        let order = OrderChange { uid, node, kind, by: "ann@ops".into(), why: "new disk".into() };
+        let entry = self.log.next_entry(Term(1), "test", now, Decision { orders: vec![order], ..Decision::default() });
+        self.log.append(&entry).unwrap();
     }
 
     pub fn phase(&self, node: &str) -> Phase {
