@@ -183,13 +183,6 @@ impl Candidate {
         self.next_at = self.later(started, now);
     }
 
-    /// Takes in a hint that somebody changed the Lease (a watch): who does not hold it looks at once.
-    pub fn hinted(&mut self, now: Moment) {
-        if !self.is_mine() {
-            self.next_at = self.next_at.min(now);
-        }
-    }
-
     /// Takes in the end of a write that was begun at `started`.
     pub fn written(&mut self, record: LeaseRecord, result: LeaseWrite, started: Moment, now: Moment) {
         self.settled = now;

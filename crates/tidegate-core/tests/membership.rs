@@ -97,7 +97,7 @@ proptest! {
             prop_assert_eq!(membership.hash(), foretold);
             prop_assert_eq!(&membership, &from_scratch(&membership));
         }
-        membership = changes_to_nothing(membership);
+        membership = changes_to_nothing(&membership);
         prop_assert_eq!(membership.hash(), Membership::default().hash(), "nothing has one hash, whatever came before");
     }
 
@@ -144,7 +144,7 @@ proptest! {
     }
 }
 
-fn changes_to_nothing(membership: Membership) -> Membership {
+fn changes_to_nothing(membership: &Membership) -> Membership {
     let gone = |(uid, member): (&tidegate_core::ids::NodeUid, &Member)| Change {
         uid: uid.clone(),
         node: member.node.clone(),

@@ -248,19 +248,6 @@ fn reading_its_own_lease_does_not_make_a_leader_write_sooner() {
 }
 
 #[test]
-fn a_hint_makes_the_others_look_and_leaves_the_leader_alone() {
-    let mut a = leader();
-    a.hinted(s(1));
-    assert_eq!(a.next(s(1), wall(0)), LeaseStep::Wait(s(2)));
-    let mut b = candidate("b");
-    b.read(Some(seen(Some("a"), "1")), s(0), s(0));
-    b.hinted(s(1));
-    assert_eq!(b.next(s(1), wall(0)), LeaseStep::Read);
-    b.read(Some(seen(None, "2")), s(1), s(1));
-    assert!(matches!(b.next(s(1), wall(0)), LeaseStep::Write { .. }));
-}
-
-#[test]
 fn who_steps_down_leads_again_only_after_a_new_read_and_a_new_write() {
     let mut a = leader();
     let (record, _) = write_of(&a, s(2));
