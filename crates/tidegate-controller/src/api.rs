@@ -2,6 +2,7 @@
 
 mod error;
 mod node;
+mod orders;
 mod routes;
 mod token;
 

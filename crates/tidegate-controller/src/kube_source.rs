@@ -1,6 +1,6 @@
 //! Nodes from the Kubernetes API, trimmed to what decisions use as soon as they arrive.
 
-mod client;
+pub(crate) mod client;
 mod object;
 mod trim;
 mod watch;

@@ -10,6 +10,8 @@ use tidegate_core::class::ErrorClass;
 use tidegate_core::ids::{InvalidName, NodeName};
 use tidegate_store::StoreError;
 
+use crate::orders::OrderError;
+
 /// Why the API cannot be served.
 #[derive(Debug, Error)]
 pub enum ApiError {
@@ -45,6 +47,18 @@ pub(super) enum QuestionError {
     NoSuchPath,
     #[error("{0}")]
     BadQuery(String),
+    #[error("this path takes another method: orders are POSTed, everything else is a GET")]
+    BadMethod,
+    #[error("the body is not {{\"by\": ..., \"why\": ...}}: {0}")]
+    BadBody(String),
+    #[error("orders are not taken here: no token is configured; cure: name a file with one in api.tokenFile")]
+    NoToken,
+    #[error(
+        "the token is missing or is another one; cure: send `Authorization: Bearer TOKEN` with the content of api.tokenFile"
+    )]
+    BadToken,
+    #[error("{0}")]
+    Order(OrderError),
     #[error("reading the history: {0}")]
     History(#[from] StoreError),
 }
@@ -53,14 +67,26 @@ impl QuestionError {
     const fn status(&self) -> StatusCode {
         match self {
             Self::NotReady(_) | Self::History(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BadName(_) | Self::BadQuery(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchNode(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::BadName(_) | Self::BadQuery(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
+            Self::NoSuchNode(_) | Self::NoSuchPath | Self::Order(OrderError::NoSuchNode { .. }) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoToken => StatusCode::FORBIDDEN,
+            Self::BadToken => StatusCode::UNAUTHORIZED,
+            Self::Order(OrderError::NotLeader { .. }) => StatusCode::CONFLICT,
+            Self::Order(OrderError::StoreStuck { .. } | OrderError::NotRunning) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
 
 impl IntoResponse for QuestionError {
     fn into_response(self) -> Response {
-        (self.status(), Json(serde_json::json!({ "error": self.to_string() }))).into_response()
+        let error = self.to_string();
+        let body = match &self {
+            Self::Order(OrderError::NotLeader { leader }) => serde_json::json!({ "error": error, "leader": leader }),
+            _ => serde_json::json!({ "error": error }),
+        };
+        (self.status(), Json(body)).into_response()
     }
 }

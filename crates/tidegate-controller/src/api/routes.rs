@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use tidegate_core::ids::NodeName;
+use tidegate_core::log::LogEntry;
 use tidegate_core::status::{ClusterStatus, HistoryRow, NodeDetail};
 use tidegate_store::HistoryQuery;
 
 use super::error::QuestionError;
-use super::{ApiState, node};
+use super::{ApiState, node, orders};
 
 /// Of the OpenMetrics text that prometheus-client writes.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,7 +31,11 @@ pub(super) fn router(state: ApiState, metrics_text: MetricsText) -> Router {
         .route("/metrics", get(move || async move { ([(header::CONTENT_TYPE, METRICS_TYPE)], metrics_text()) }))
         .route("/api/v1/status", get(status))
         .route("/api/v1/nodes/{name}", get(node))
+        .route("/api/v1/nodes/{name}/drain", post(orders::drain))
+        .route("/api/v1/nodes/{name}/undrain", post(orders::undrain))
         .route("/api/v1/history", get(history))
+        .method_not_allowed_fallback(|| async { QuestionError::BadMethod })
+        .layer(DefaultBodyLimit::max(orders::BODY_LIMIT))
         .fallback(|| async { QuestionError::NoSuchPath })
         .with_state(state)
 }
@@ -74,8 +79,15 @@ pub(super) async fn rows(
     limit: usize,
 ) -> Result<Vec<HistoryRow>, QuestionError> {
     let entries = state.store.history(&HistoryQuery { node: node.clone(), limit }).await?;
-    let of_node = |row: &HistoryRow| {
-        node.as_ref().is_none_or(|name| row.change.as_ref().is_some_and(|change| change.node == *name))
-    };
-    Ok(entries.iter().flat_map(HistoryRow::of).filter(of_node).collect())
+    Ok(entries.iter().flat_map(|entry| entry_rows(entry, node.as_ref())).collect())
+}
+
+/// What one commit says about this node, or about everything.
+fn entry_rows(entry: &LogEntry, node: Option<&NodeName>) -> Vec<HistoryRow> {
+    let Some(name) = node else { return HistoryRow::of(entry) };
+    let mut entry = entry.clone();
+    entry.changes.retain(|change| change.node == *name);
+    entry.orders.retain(|order| order.node == *name);
+    entry.repairs.clear();
+    if entry.is_election() { Vec::new() } else { HistoryRow::of(&entry) }
 }

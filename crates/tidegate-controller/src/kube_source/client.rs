@@ -16,7 +16,7 @@ use crate::source::ApiFailure;
 const WATCH_SPACING: Duration = Duration::from_millis(250);
 
 /// Bounds the time until the headers of an answer, also for a watch, which has no other limit there.
-pub(super) fn bounded(client: kube::Client, limit: Duration) -> kube::Client {
+pub(crate) fn bounded(client: kube::Client, limit: Duration) -> kube::Client {
     let namespace = client.default_namespace().to_owned();
     let spacing = Arc::new(Spacing::default());
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -59,7 +59,7 @@ impl Spacing {
 }
 
 /// What a failure of the client means.
-pub(super) fn failure(error: &kube::Error) -> ApiFailure {
+pub(crate) fn failure(error: &kube::Error) -> ApiFailure {
     match error {
         kube::Error::Api(status) => ApiFailure::Answered { code: status.code, message: status.message.clone() },
         kube::Error::Service(source) => match source.downcast_ref::<ApiFailure>() {
