@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
@@ -69,6 +70,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// How it is, without asking it.
     fn pulse(&self) -> Pulse;
+
+    /// Work on the engine's own files that is due; nothing when none is. Never done while a reload is under way.
+    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 
     /// How many connections are open from this machine to these TCP backends, those of earlier generations included;
     /// nothing when the engine has no way to tell.

@@ -36,6 +36,7 @@ const ENVIRONMENT: Duration = Duration::from_secs(10);
 enum Finished {
     Applied { worker: Worker, done: Done },
     Started { worker: Worker, result: Result<(), Failure> },
+    KeptUp { worker: Worker },
 }
 
 /// The task that owns an agent.

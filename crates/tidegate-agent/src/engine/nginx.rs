@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod error_log;
 mod failure;
+mod log_limit;
 mod marker;
 mod master;
 mod procfs;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
@@ -133,6 +136,11 @@ impl Engine for Nginx {
             Some(master) => Pulse::Running { old_generations: master.old_generations() },
             None => Pulse::Down { reason: format!("no nginx master of {} runs", self.config_file.display()) },
         }
+    }
+
+    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+        let log = self.paths.error_log.clone();
+        log_limit::is_exceeded(&log).then(|| blocking(move || log_limit::shorten(&log)).boxed())
     }
 
     /// Open source nginx does not tell; its connections to backends are sockets of this machine.

@@ -1,12 +1,19 @@
 //! An engine that fails on purpose.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use prometheus_client::registry::Registry;
+use tidegate_agent::agent::Parts;
+use tidegate_agent::connections::{Connections, CountError};
 use tidegate_agent::engine::{Confirmation, Engine, Pulse, Rendering};
-use tidegate_agent::file::{Seal, seal, unseal};
+use tidegate_agent::file::{LiveFile, Seal, seal, unseal};
+use tidegate_agent::pipeline::Pipeline;
+use tidegate_agent::{Agent, AgentHandle};
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
@@ -35,6 +42,10 @@ pub struct World {
     pub class: Option<ErrorClass>,
     /// Calls that a real engine would answer with a command.
     pub commands: usize,
+    /// What it was asked to count, each time.
+    pub counted: Vec<HashSet<SocketAddr>>,
+    /// Whether it cannot count.
+    pub blind: bool,
 }
 
 pub struct Faulty {
@@ -116,6 +127,15 @@ impl Engine for Faulty {
     fn pulse(&self) -> Pulse {
         Pulse::Running { old_generations: 0 }
     }
+
+    async fn connections(&self, to: HashSet<SocketAddr>) -> Result<Option<Connections>, CountError> {
+        let mut world = self.world.lock().unwrap();
+        world.counted.push(to);
+        if world.blind {
+            return Err(CountError::Open { source: std::io::ErrorKind::PermissionDenied.into() });
+        }
+        Ok(Some(Connections::default()))
+    }
 }
 
 struct Confirm(Option<Failure>);
@@ -124,5 +144,29 @@ struct Confirm(Option<Failure>);
 impl Confirmation for Confirm {
     async fn confirm(self: Box<Self>) -> Result<(), Failure> {
         self.0.map_or(Ok(()), Err)
+    }
+}
+
+/// An agent that drives it.
+pub struct Site {
+    _dir: tempfile::TempDir,
+    pub file: LiveFile,
+    pub engine: Arc<Faulty>,
+    pub world: Arc<Mutex<World>>,
+    pub registry: Registry,
+}
+
+impl Site {
+    pub async fn new() -> (Self, AgentHandle) {
+        let dir = tempfile::tempdir().unwrap();
+        let live_path = dir.path().join("live.conf");
+        let world = Arc::new(Mutex::new(World::default()));
+        let engine = Arc::new(Faulty { live_path: live_path.clone(), world: world.clone() });
+        let file = LiveFile::new(live_path, false);
+        let pipeline = Pipeline { engine: engine.clone(), file: file.clone(), hook: Arc::new(|_| {}) };
+        let parts = Parts::with_engine(dir.path().join("state"), pipeline, Duration::ZERO).unwrap();
+        let mut registry = Registry::default();
+        let agent = Agent::start_with(parts, &mut registry).await.unwrap();
+        (Self { _dir: dir, file, engine, world, registry }, agent)
     }
 }

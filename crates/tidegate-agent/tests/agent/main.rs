@@ -11,14 +11,18 @@
 )]
 
 mod boot;
+mod connections;
+mod counts;
 mod crash;
 mod disk;
 mod engine_killed;
 mod faults;
 mod faulty;
 mod features;
+mod fencing;
 mod goldens;
 mod latency;
+mod log_limit;
 mod mailbox;
 mod newest;
 mod ownership;

@@ -1,20 +1,14 @@
 //! The apply sweep: 1,000 seeded random states through an engine that fails, judged three ways.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use prometheus_client::registry::Registry;
-use tidegate_agent::agent::Parts;
 use tidegate_agent::engine::Engine;
-use tidegate_agent::file::{Found, LiveFile};
-use tidegate_agent::pipeline::Pipeline;
-use tidegate_agent::{Agent, AgentHandle};
+use tidegate_agent::file::Found;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::protocol::Outcome;
 
-use crate::faulty::{Fault, Faulty, World};
+use crate::faulty::{Fault, Site};
 use crate::states::{backend, draining, listener, state};
 
 /// xorshift64*: a seed is all that is needed to see a failure again.
@@ -26,29 +20,6 @@ impl Dice {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
-    }
-}
-
-struct Site {
-    _dir: tempfile::TempDir,
-    file: LiveFile,
-    engine: Arc<Faulty>,
-    world: Arc<Mutex<World>>,
-    registry: Registry,
-}
-
-impl Site {
-    async fn new() -> (Self, AgentHandle) {
-        let dir = tempfile::tempdir().unwrap();
-        let live_path = dir.path().join("live.conf");
-        let world = Arc::new(Mutex::new(World::default()));
-        let engine = Arc::new(Faulty { live_path: live_path.clone(), world: world.clone() });
-        let file = LiveFile::new(live_path, false);
-        let pipeline = Pipeline { engine: engine.clone(), file: file.clone(), hook: Arc::new(|_| {}) };
-        let parts = Parts::with_engine(dir.path().join("state"), pipeline, Duration::ZERO).unwrap();
-        let mut registry = Registry::default();
-        let agent = Agent::start_with(parts, &mut registry).await.unwrap();
-        (Self { _dir: dir, file, engine, world, registry }, agent)
     }
 }
 

@@ -119,6 +119,8 @@ async fn a_signed_state_goes_live_and_the_status_shows_it() {
         let request = signed(site.client.get(site.url("/v1/status")), &headers);
         let status: AgentStatus = request.send().await.unwrap().json().await.unwrap();
         assert_eq!((status.live.unwrap().position, status.engine.as_str()), (wanted.position, "nginx"));
+        let counted: Vec<_> = status.backends.iter().map(|b| (b.draining, b.connections.is_some())).collect();
+        assert_eq!(counted, [(false, true)]);
     }
     let unsigned = site.client.get(site.url("/v1/status")).send().await.unwrap();
     assert_eq!(refusal(unsigned).await.as_str(), "badSignature");

@@ -25,6 +25,7 @@ impl Mailbox {
     pub(super) fn finish(&mut self, finished: Finished) {
         match finished {
             Finished::Started { worker, result } => self.started(worker, result),
+            Finished::KeptUp { worker } => self.put_back(worker),
             Finished::Applied { worker, done } => {
                 if let Some(at) = done.reloaded_at {
                     self.pacer.started(at.saturating_duration_since(self.origin));

@@ -16,16 +16,20 @@ const EVERY: Duration = Duration::from_millis(200);
 /// Waits between attempts to start an engine that does not come up.
 const RESTART: Backoff = Backoff { first: Duration::from_millis(200), limit: Duration::from_secs(10) };
 
+/// How often the engine's files are looked after, at most: also how often a failure of that is told.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// When to look next.
 #[derive(Debug)]
 pub(super) struct Supervision {
     next: Instant,
+    next_upkeep: Instant,
     failures: u32,
 }
 
 impl Supervision {
     pub(super) fn starting(now: Instant) -> Self {
-        Self { next: now + EVERY, failures: 0 }
+        Self { next: now + EVERY, next_upkeep: now, failures: 0 }
     }
 
     pub(super) const fn next(&self) -> Instant {
@@ -45,13 +49,28 @@ impl Mailbox {
         if self.look(&worker) {
             self.look_at_file(&worker);
             self.look_at_template(&worker);
-            self.idle = Some(worker);
+            self.keep_up(worker);
             return;
         }
         tracing::warn!(engine = worker.pipeline.engine.name(), "the engine is gone and is started again");
         self.busy = Some(Box::pin(async move {
             let result = worker.bring_back().await;
             Finished::Started { worker, result }
+        }));
+    }
+
+    /// Looks after the engine's own files when that is due.
+    fn keep_up(&mut self, worker: Worker) {
+        let now = Instant::now();
+        let due = self.supervision.next_upkeep <= now;
+        let Some(work) = due.then(|| worker.pipeline.engine.upkeep()).flatten() else {
+            self.idle = Some(worker);
+            return;
+        };
+        self.supervision.next_upkeep = now + UPKEEP;
+        self.busy = Some(Box::pin(async move {
+            work.await;
+            Finished::KeptUp { worker }
         }));
     }
 
