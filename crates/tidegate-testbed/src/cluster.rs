@@ -4,7 +4,7 @@ pub mod audit;
 mod faults;
 mod kubeconfig;
 pub mod pki;
-mod ports;
+pub(crate) mod ports;
 mod servers;
 pub mod service_account;
 

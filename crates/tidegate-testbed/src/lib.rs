@@ -13,6 +13,7 @@ pub mod manifests;
 pub mod measure;
 pub mod process;
 pub mod relay;
+pub mod replicas;
 pub mod run;
 pub mod scenario;
 pub mod servers;

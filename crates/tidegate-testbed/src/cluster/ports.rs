@@ -13,7 +13,7 @@ pub(super) fn three() -> Result<[SocketAddr; 3]> {
     Ok([free()?, free()?, free()?])
 }
 
-fn free() -> Result<SocketAddr> {
+pub(crate) fn free() -> Result<SocketAddr> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Processes that start together begin far apart, since a port is only probed, not reserved.
     let start = std::process::id().wrapping_mul(61);
