@@ -1,5 +1,9 @@
 //! The command line: what can be typed, with its help.
 
+mod operate;
+
+pub use operate::{MigrateArgs, OrderArgs, StoreCommand, UninstallArgs};
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +80,26 @@ pub enum Command {
         after_help = "Examples:\n  tidegate history\n  tidegate history worker-3 --limit 5\n  tidegate history -c /etc/tidegate/tidegate.yaml"
     )]
     History(HistoryArgs),
+    /// Takes a node out of every load balancer, and keeps it out until `undrain`
+    ///
+    /// Recorded with who and why, so that every later leader keeps it. New connections stop at once; those that the node has
+    /// live until nodes.drainTimeout, or until they are gone. A Node that is deleted takes the order with it. Needs a token.
+    #[command(after_help = "Examples:\n  tidegate drain worker-3 --why 'new disk' -c /etc/tidegate/tidegate.yaml\n  \
+        tidegate drain worker-3 --wait && kubectl drain worker-3    # with TIDEGATE_TOKEN_FILE set")]
+    Drain(OrderArgs),
+    /// Ends a `drain`: the rules decide about the node again
+    #[command(after_help = "Example:\n  tidegate undrain worker-3 --wait -c /etc/tidegate/tidegate.yaml")]
+    Undrain(OrderArgs),
+    /// What is recorded: copies it from one store to another
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Takes what is ours out of the cluster: the finalizer of every Node, and the Leases
+    ///
+    /// Stop the controllers first, or they put it back. Without --yes it only says what it would do. The store, the
+    /// agents and the traffic stay as they are. Ends with 1, and says which, when a Node or Lease could not be cleaned.
+    #[command(after_help = "Examples:\n  tidegate uninstall -c /etc/tidegate/tidegate.yaml\n  \
+        tidegate uninstall -c /etc/tidegate/tidegate.yaml --yes")]
+    Uninstall(UninstallArgs),
     /// Prints a completion script for a shell
     #[command(after_help = "Example:\n  tidegate completions bash > /etc/bash_completion.d/tidegate")]
     Completions {
@@ -233,6 +257,7 @@ pub struct HistoryArgs {
     pub output: Output,
 }
 
+/// `250ms`, `30s`, `2m`
 fn duration(text: &str) -> Result<Duration, String> {
     Duration::parse(&Scalar { text: text.to_owned(), plain: true }).map_err(|wrong| wrong.cure)
 }

@@ -4,15 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::Url;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use tidegate_controller::OrderReply;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::ids::NodeName;
+use tidegate_core::order::OrderKind;
 use tidegate_core::status::{ClusterStatus, HistoryRow, NodeDetail};
 
 use crate::cli::ApiArgs;
 use crate::config::defaults;
 use crate::config::load::load_api_listen;
+use crate::config::one_line::Hidden;
 use crate::exit::CommandError;
 
 /// The API is on this machine or near it, and answers from memory.
@@ -47,6 +51,14 @@ pub enum ClientError {
         /// What it said.
         message: String,
     },
+    /// An order that it did not take.
+    #[error("{what}; cure: {cure}")]
+    Declined {
+        /// Why.
+        what: String,
+        /// What a person can do.
+        cure: String,
+    },
     /// Not what this version understands.
     #[error(
         "{url} did not answer as a Tidegate API: {detail}; cure: correct --api, or use the version of the controller"
@@ -69,6 +81,15 @@ impl ClientError {
     }
 }
 
+/// Who asks for an order, and what for.
+#[derive(Debug, Serialize)]
+pub struct OrderBody<'a> {
+    /// Who.
+    pub by: &'a str,
+    /// What for.
+    pub why: &'a str,
+}
+
 /// One controller's API.
 #[derive(Clone, Debug)]
 pub struct ApiClient {
@@ -81,9 +102,18 @@ impl ApiClient {
     pub fn from_args(args: &ApiArgs) -> Result<Self, CommandError> {
         let text = match (&args.api, &args.config) {
             (Some(url), _) => url.clone(),
-            (None, Some(file)) => format!("http://{}", reachable(load_api_listen(file)?)),
-            (None, None) => format!("http://{}", defaults::API_LISTEN),
+            (None, Some(file)) => return Self::at_listen(load_api_listen(file)?),
+            (None, None) => return Self::at_listen(defaults::API_LISTEN),
         };
+        Self::at(text)
+    }
+
+    /// The API of a controller on this machine that listens there.
+    pub fn at_listen(listen: SocketAddr) -> Result<Self, CommandError> {
+        Self::at(format!("http://{}", reachable(listen)))
+    }
+
+    fn at(text: String) -> Result<Self, CommandError> {
         let wrong = |problem: String| CommandError::ApiAddress { text: text.clone(), problem };
         let base = Url::parse(&text).map_err(|error| wrong(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") {
@@ -93,6 +123,11 @@ impl ApiClient {
         // A proxy from the environment has no business between two processes of one machine.
         let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
         Ok(Self { base, http: http.map_err(|error| wrong(error.to_string()))? })
+    }
+
+    /// Its address.
+    pub fn url_text(&self) -> String {
+        self.base.to_string()
     }
 
     /// `/api/v1/status`
@@ -115,21 +150,60 @@ impl ApiClient {
         self.get("api/v1/history", &query).await
     }
 
+    /// `/api/v1/nodes/{name}/drain` or `/undrain`: what the leader answers once it is recorded.
+    pub async fn order(
+        &self,
+        kind: OrderKind,
+        node: &NodeName,
+        order: &OrderBody<'_>,
+        token: &Hidden,
+    ) -> Result<OrderReply, ClientError> {
+        let url = self.url(&format!("api/v1/nodes/{node}/{}", kind.as_str()));
+        let request = self.http.post(url).bearer_auth(token.reveal()).json(order);
+        self.answer(request).await.map_err(|error| match error {
+            ClientError::Refused { status, message, .. } => {
+                let (what, cure) = message.split_once("; cure: ").unwrap_or((&message, cure_of(status)));
+                ClientError::Declined { what: what.to_owned(), cure: cure.to_owned() }
+            }
+            other => other,
+        })
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        let mut url = self.url(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
+        self.answer(self.http.get(url)).await
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, ClientError> {
         let shown = self.base.to_string();
         let reach = |error: reqwest::Error| ClientError::Reach { url: shown.clone(), detail: root_cause(&error) };
-        let response = self.http.get(url).send().await.map_err(reach)?;
+        let response = request.send().await.map_err(reach)?;
         let status = response.status();
         let body = response.bytes().await.map_err(reach)?;
         if !status.is_success() {
             return Err(ClientError::Refused { url: shown, status: status.as_u16(), message: said(&body) });
         }
         serde_json::from_slice(&body).map_err(|error| ClientError::Understand { url: shown, detail: error.to_string() })
+    }
+}
+
+/// For answers that bring no cure of their own.
+const fn cure_of(status: u16) -> &'static str {
+    match status {
+        401 => "pass the token of the controller's api.tokenFile with --token-file",
+        403 => "set api.tokenFile in the configuration of the controller, and restart it",
+        404 => "`tidegate status` lists the nodes",
+        409 | 503 => "`tidegate status` names the leader: ask that one with --api",
+        _ => "look at the log of the controller",
     }
 }
 

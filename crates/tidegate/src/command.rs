@@ -1,12 +1,17 @@
-//! What the commands do that only read.
+//! What the commands do that end by themselves.
 
 pub mod check;
 pub mod explain;
 pub mod history;
+pub mod migrate;
+pub mod order;
 pub mod render;
 pub mod status;
+pub mod uninstall;
 
-use crate::cli::{Cli, Command};
+use tidegate_core::order::OrderKind;
+
+use crate::cli::{Cli, Command, StoreCommand};
 use crate::config::schema::schema_text;
 use crate::exit::{CommandError, Exit};
 use crate::output::{Screen, print};
@@ -24,6 +29,10 @@ pub fn execute(cli: Cli) -> Result<Exit, CommandError> {
         Command::History(args) => block_on(history::history(&args, screen)),
         Command::Render(args) => block_on(render::render(&args)),
         Command::Check(args) => check::check(&args, screen),
+        Command::Drain(args) => block_on(order::order(OrderKind::Drain, &args, screen)),
+        Command::Undrain(args) => block_on(order::order(OrderKind::Undrain, &args, screen)),
+        Command::Store(StoreCommand::Migrate(args)) => block_on(migrate::migrate_store(&args, screen)),
+        Command::Uninstall(args) => block_on(uninstall::uninstall(&args, screen)),
         Command::Schema => done(print(&schema_text())),
         Command::Completions { shell } => completions(shell),
     }

@@ -7,8 +7,10 @@ pub mod address;
 pub mod choice;
 pub mod defaults;
 pub mod files;
+pub mod kubernetes;
 pub mod listeners;
 pub mod load;
+pub mod one_line;
 pub mod problem;
 pub mod raw;
 pub mod read;
@@ -25,7 +27,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidegate_core::desired::Listener;
+use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::{ClusterName, LoadBalancerName};
+use tidegate_core::lease::LeasePolicy;
 use tidegate_core::policy::NodePolicy;
 
 /// What a process is.
@@ -77,8 +81,14 @@ pub struct ControllerConfig {
     pub listeners: Vec<Listener>,
     /// Who serves it.
     pub load_balancers: Vec<LoadBalancerConfig>,
+    /// Which Nodes get a finalizer, and for how long.
+    pub finalizer: FinalizerPolicy,
+    /// How the replica that decides is chosen; absent: there is only this one.
+    pub election: Option<ElectionConfig>,
     /// Where status and metrics are.
     pub api: SocketAddr,
+    /// What those who write to the API must show; absent: nobody may.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Where decisions are recorded.
@@ -86,6 +96,28 @@ pub struct ControllerConfig {
 pub enum StoreConfig {
     /// In this file.
     Sqlite(PathBuf),
+    /// In this database.
+    Mongodb(MongodbConfig),
+}
+
+/// A database that several controllers share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MongodbConfig {
+    /// Holds the connection string.
+    pub uri_file: PathBuf,
+    /// Its name.
+    pub database: String,
+}
+
+/// How replicas choose the one that decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectionConfig {
+    /// Namespace of the Lease; absent: that of the pod, else the default.
+    pub namespace: Option<String>,
+    /// Name of the Lease.
+    pub lease: String,
+    /// Its durations.
+    pub policy: LeasePolicy,
 }
 
 /// A load balancer machine.

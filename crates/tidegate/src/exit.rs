@@ -3,12 +3,19 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use thiserror::Error;
+use tidegate_controller::{ApiFailure, SourceError};
+use tidegate_core::ids::ClusterName;
+use tidegate_core::time::human;
+use tidegate_store::{MigrateError, StoreError};
 
 use crate::client::ClientError;
 use crate::config::load::ConfigError;
+use crate::config::one_line::OneLineError;
 use crate::output::Style;
+use crate::recorded::OpenError;
 
 /// The exit codes of `docs/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +50,62 @@ pub enum CommandError {
     /// The controller's API did not answer as it should.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The store cannot be read.
     #[error(transparent)]
-    Store(#[from] tidegate_store::StoreError),
+    Store(#[from] StoreError),
+    /// What is recorded cannot be copied.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The two files of a migration are about two clusters.
+    #[error("--from is about cluster {from}, --to about cluster {to}; cure: pass two files with the same cluster.name")]
+    TwoClusters {
+        /// One.
+        from: ClusterName,
+        /// The other.
+        to: ClusterName,
+    },
+    /// The two files of a migration name one store.
+    #[error("--from and --to both name the {place}; cure: write the new store into the file of --to")]
+    SameStore {
+        /// Which.
+        place: String,
+    },
+    /// A controller runs that must not.
+    #[error("a controller of cluster {cluster} answers at {url}; cure: stop every controller of that cluster first")]
+    Running {
+        /// Its cluster.
+        cluster: ClusterName,
+        /// Where.
+        url: String,
+    },
+    /// A controller holds the Lease.
+    #[error(
+        "controller {holder} renewed the Lease {} ago; cure: stop every controller first (kubectl scale deployment tidegate --replicas 0)",
+        human(*age)
+    )]
+    Leads {
+        /// Which.
+        holder: String,
+        /// When it last did.
+        age: Duration,
+    },
+    /// The cluster cannot be asked.
+    #[error(transparent)]
+    Kubernetes(ApiFailure),
+    /// The Nodes cannot be listed.
+    #[error(transparent)]
+    Nodes(SourceError),
+    /// A file with a secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] OneLineError),
+    /// Orders need a token.
+    #[error(
+        "the API takes orders only with its token; cure: pass the file that holds it with --token-file, or the controller's configuration with -c"
+    )]
+    NoToken,
     /// The address of the API is no URL.
     #[error("{text:?} is not the address of an API: {problem}; cure: write http://ADDRESS:8685")]
     ApiAddress {
@@ -65,10 +125,10 @@ pub enum CommandError {
         cure: &'static str,
     },
     /// There is nothing to show yet.
-    #[error("nothing has been recorded in {} yet; cure: {cure}", place.display())]
+    #[error("nothing has been recorded in {place} yet; cure: {cure}")]
     NothingRecorded {
         /// Where.
-        place: PathBuf,
+        place: String,
         /// What a person can do.
         cure: &'static str,
     },
@@ -93,7 +153,11 @@ impl CommandError {
     /// The exit code.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::ApiAddress { .. } => Exit::Usage,
+            Self::Config(_)
+            | Self::ApiAddress { .. }
+            | Self::NoToken
+            | Self::TwoClusters { .. }
+            | Self::SameStore { .. } => Exit::Usage,
             _ => Exit::Failed,
         }
     }

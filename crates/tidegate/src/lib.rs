@@ -10,5 +10,6 @@ pub mod config;
 pub mod docs;
 pub mod exit;
 pub mod output;
+pub mod recorded;
 pub mod serve;
 pub mod tls;

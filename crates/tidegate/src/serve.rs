@@ -1,10 +1,10 @@
 //! The roles that run for long: `run`, `controller`, `agent`. Wiring only.
 
+pub mod kubernetes;
 pub mod settings;
 
 mod assembly;
 mod crash;
-mod kubernetes;
 mod local;
 mod shutdown;
 mod telemetry;

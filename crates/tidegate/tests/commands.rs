@@ -8,7 +8,7 @@ use std::fs;
 
 use assert_cmd::Command;
 use serde_json::Value;
-use support::{healthy, serve, troubled};
+use support::{TOKEN, healthy, replicated, serve, troubled};
 
 fn tidegate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
@@ -88,6 +88,84 @@ fn explain_and_history_come_from_the_api() {
     assert_eq!(serde_json::from_str::<Value>(&ended.out).unwrap(), support::history());
 }
 
+/// A file with the token that the fake API wants.
+fn token(folder: &tempfile::TempDir) -> String {
+    let path = folder.path().join("api.token");
+    fs::write(&path, format!("{TOKEN}\n")).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn orders_are_given_with_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = token(&folder);
+    let api = format!("http://{}", serve(healthy()));
+    let order = |args: &[&str]| end(tidegate().env_remove("TIDEGATE_TOKEN_FILE").args(args).args(["--api", &api]));
+    let ended = order(&["drain", "worker-3", "--token-file", &token, "--why", "new disk"]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    assert!(ended.out.starts_with("worker-3: drain is recorded in revision 129 (term 4)\n"), "{}", ended.out);
+    let ended = order(&["undrain", "worker-3", "--token-file", &token, "-o", "json"]);
+    let reply: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((ended.code, &reply["revision"], &reply["node"]), (0, &129.into(), &"worker-3".into()));
+    let ended = order(&["drain", "worker-9", "--token-file", &token, "--by", "anna"]);
+    assert_eq!((ended.code, ended.out.as_str()), (0, "worker-9: worker-9 is drained by anna since noon\n"));
+    // From the configuration of the controller.
+    let config = folder.path().join("c.yaml");
+    fs::write(&config, "api: { tokenFile: api.token }\n").unwrap();
+    assert_eq!(order(&["drain", "worker-3", "-c", config.to_str().unwrap()]).code, 0);
+}
+
+#[test]
+fn orders_that_are_not_taken_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = token(&folder);
+    let wrong = folder.path().join("wrong.token").display().to_string();
+    fs::write(&wrong, "fedcba9876543210\n").unwrap();
+    let short = folder.path().join("short.token").display().to_string();
+    fs::write(&short, "hunter2\n").unwrap();
+    let api = format!("http://{}", serve(healthy()));
+    let order = |node: &str, token: &[&str]| {
+        end(tidegate().env_remove("TIDEGATE_TOKEN_FILE").args(["drain", node, "--api", &api]).args(token))
+    };
+    let cases = [
+        (order("worker-3", &[]), 2, "the API takes orders only with its token", "--token-file"),
+        (order("worker-3", &["--token-file", "/does/not/exist"]), 1, "/does/not/exist cannot be read", "create it"),
+        (order("worker-3", &["--token-file", &short]), 1, "could be guessed", "openssl rand"),
+        (order("worker-3", &["--token-file", &wrong]), 1, "the token is missing or wrong", "api.tokenFile"),
+        (order("worker-7", &["--token-file", &token]), 1, "no node worker-7", "tidegate status"),
+        (order("worker-8", &["--token-file", &token]), 1, "does not lead, b_1_2 does", "ask the leader"),
+    ];
+    for (ended, code, what, cure) in cases {
+        assert_eq!((ended.code, ended.out.as_str()), (code, ""), "{}", ended.err);
+        let lines: Vec<&str> = ended.err.lines().collect();
+        assert!(lines.len() == 2 && lines[0].contains(what) && lines[1].contains(cure), "{}", ended.err);
+        assert!(!ended.err.contains("hunter2") && !ended.err.contains("fedcba"), "{}", ended.err);
+    }
+}
+
+/// The status of the fake API does not change, so that a wait ends at once or not at all.
+#[test]
+fn waiting_for_an_order_ends_when_it_is_followed_or_the_time_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = token(&folder);
+    let mut behind = replicated();
+    behind["loadBalancers"][2]["inSync"] = false.into();
+    let cases = [
+        ("drain", "worker-2", replicated(), 0, "worker-2 is out of every load balancer\n"),
+        ("drain", "worker-3", replicated(), 3, "worker-3 is not there yet: it is active by rule eligible"),
+        ("drain", "worker-2", behind.clone(), 3, "worker-2 is not there yet: not in sync: lb-3\n"),
+        ("undrain", "worker-3", replicated(), 0, "worker-3 is active in every load balancer\n"),
+        ("undrain", "worker-1", replicated(), 3, "worker-1 is not there yet: it is draining by rule drained"),
+        ("undrain", "worker-3", behind, 3, "worker-3 is not there yet: not in sync: lb-3\n"),
+    ];
+    for (order, node, status, code, words) in cases {
+        let api = format!("http://{}", serve(status));
+        let args = [order, node, "--wait", "--timeout", "1s", "--token-file", &token, "--api", &api];
+        let ended = end(tidegate().args(args));
+        assert!(ended.code == code && ended.out.contains(words), "{order} {node}: {} {}", ended.code, ended.out);
+    }
+}
+
 #[test]
 fn bad_usage_ends_with_2() {
     for args in [
@@ -99,6 +177,11 @@ fn bad_usage_ends_with_2() {
         &["run", "-c", "/does/not/exist.yaml"],
         &["check", "-c", "/does/not/exist.yaml"],
         &["render", "-c", "/does/not/exist.yaml"],
+        &["drain"],
+        &["drain", "worker-1", "--timeout", "5s"],
+        &["uninstall"],
+        &["store"],
+        &["store", "migrate", "--from", "/does/not/exist.yaml", "--to", "/does/not/exist.yaml"],
     ] {
         let ended = end(tidegate().args(args));
         assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}: {}", ended.err);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rstest::rstest;
 use tidegate::config::Role;
-use tidegate::config::load::{Examined, examine_text};
+use tidegate::config::load::{Examined, examine_text, load_controller, load_run};
 use tidegate::config::problem::Severity;
 
 fn examine(text: &str, role: Option<Role>) -> Vec<String> {
@@ -37,7 +37,7 @@ fn a_good_file_has_no_problem() {
 #[case("resnyc: 60s", "6:1: resnyc: unknown key; cure: did you mean `resync`?")]
 #[case(
     "weights: {}",
-    "6:1: weights: unknown key; cure: remove it; known here: cluster, nodes, resync, store, listeners, loadBalancers, agent, api"
+    "6:1: weights: unknown key; cure: remove it; known here: cluster, nodes, resync, store, listeners, loadBalancers, agent, leaderElection, api"
 )]
 #[case(
     "cluster: { name: b }",
@@ -45,11 +45,55 @@ fn a_good_file_has_no_problem() {
 )]
 #[case(
     "leaderElection: { enabled: true }",
-    "6:1: leaderElection: not in this version of tidegate; cure: remove it, and run one controller for each cluster"
+    "6:28: leaderElection.enabled: `tidegate run` is the only controller of its load balancer: there is nobody to elect; cure: remove it; or use `tidegate controller` with store.mongodb and `tidegate agent`"
 )]
 #[case(
-    "nodes: { finalizer: {} }",
-    "6:10: nodes.finalizer: not in this version of tidegate; cure: remove it; a deleted node is drained without a finalizer"
+    "leaderElection: { lease: Tidegate }",
+    "6:26: leaderElection.lease: \"Tidegate\" is no name of a Kubernetes object; cure: write a short name of a-z, 0-9 and '-'"
+)]
+#[case(
+    "leaderElection: { namespace: kube_system }",
+    "6:30: leaderElection.namespace: \"kube_system\" is no name of a Kubernetes object; cure: write a short name of a-z, 0-9 and '-'"
+)]
+#[case(
+    "leaderElection: { leaseDuration: 10s }",
+    "6:34: leaderElection.leaseDuration: leaseDuration (10s) must be longer than renewDeadline (10s); cure: the others must wait longer than a silent leader acts: write 15s and 10s"
+)]
+#[case(
+    "leaderElection: { renewDeadline: 15s }",
+    "6:34: leaderElection.renewDeadline: leaseDuration (15s) must be longer than renewDeadline (15s); cure: the others must wait longer than a silent leader acts: write 15s and 10s"
+)]
+#[case(
+    "leaderElection: { retryPeriod: 9s }",
+    "6:32: leaderElection.retryPeriod: renewDeadline (10s) must be more than 1.2 times retryPeriod (9s); cure: leave time for a few tries: write 10s and 2s"
+)]
+#[case(
+    "leaderElection: { renewDeadline: 2400ms }",
+    "6:34: leaderElection.renewDeadline: renewDeadline (2400ms) must be more than 1.2 times retryPeriod (2s); cure: leave time for a few tries: write 10s and 2s"
+)]
+#[case(
+    "leaderElection: { retryPeriod: 0s }",
+    "6:32: leaderElection.retryPeriod: is too short: every replica would keep the API server busy; cure: write 2s"
+)]
+#[case(
+    "leaderElection: { leaseDuration: 15500ms }",
+    "6:34: leaderElection.leaseDuration: a Lease lasts whole seconds; cure: write 15s"
+)]
+#[case(
+    "nodes: { finalizer: { deadline: 6m } }",
+    "6:33: nodes.finalizer.deadline: is out of bounds; cure: write at most 5m, and more than 0s"
+)]
+#[case(
+    "nodes: { finalizer: { deadline: 0s } }",
+    "6:33: nodes.finalizer.deadline: is out of bounds; cure: write at most 5m, and more than 0s"
+)]
+#[case(
+    "nodes: { finalizer: { deadline: 20s } }",
+    "6:33: warning: nodes.finalizer.deadline: a deleted Node is released before its drain of 30s ends; cure: make it longer than nodes.drainTimeout"
+)]
+#[case(
+    "nodes: { finalizer: { enable: false } }",
+    "6:23: nodes.finalizer.enable: unknown key; cure: did you mean `enabled`?"
 )]
 #[case(
     "nodes: { notReady: probe }",
@@ -93,12 +137,9 @@ fn a_good_file_has_no_problem() {
 )]
 #[case(
     "nodes: worker",
-    "6:8: nodes: must be a mapping, this is a single value; cure: write keys below it: selector, addressType, ipFamilies, notReady, joinDelay, drainTimeout, drainOnCordon, ignoreExcludeLabel, drainTaints"
+    "6:8: nodes: must be a mapping, this is a single value; cure: write keys below it: selector, addressType, ipFamilies, notReady, joinDelay, drainTimeout, drainOnCordon, ignoreExcludeLabel, drainTaints, finalizer"
 )]
-#[case(
-    "api: { tokenFile: x }",
-    "6:8: api.tokenFile: not in this version of tidegate; cure: remove it; the API of this version only reads"
-)]
+#[case("api: { tokenFile: \"\" }", "6:19: api.tokenFile: \"\" is not a path; cure: write the path of a file")]
 #[case(
     "api: { listen: localhost:8685 }",
     "6:16: api.listen: \"localhost:8685\" is not an address and port; cure: write an IP address, not a name: \"10.0.0.1:80\""
@@ -219,12 +260,75 @@ fn what_does_not_clash_is_no_problem(#[case] listener: &str) {
 #[case(Role::Run, "cluster: {}\nstore: {}\nlisteners: []\nagent: {}\n", &["cluster.name", "store", "listeners", "agent.engine"])]
 #[case(Role::Run, "cluster: x\nstore: x\nlisteners: x\nagent: x\n", &["cluster", "store", "listeners", "agent"])]
 #[case(Role::Controller, "cluster: { name: a }\nstore: { mongodb: {} }\nlisteners: [x]\nloadBalancers: [{}]\n",
-    &["store.mongodb", "listeners[0]", "loadBalancers[0].name", "loadBalancers[0].url", "loadBalancers[0].secretFile"])]
+    &["store.mongodb.uriFile", "listeners[0]", "loadBalancers[0].name", "loadBalancers[0].url", "loadBalancers[0].secretFile"])]
 fn each_role_says_what_it_needs_once(#[case] role: Role, #[case] text: &str, #[case] paths: &[&str]) {
     let problems = examine_text(text, Path::new("/"), Some(role), false).problems;
     let found: Vec<&str> = problems.iter().map(|p| p.path.as_str()).collect();
     assert_eq!(found, paths, "{problems:#?}");
     assert!(problems.iter().all(|p| !p.cure.is_empty() && p.place.line > 0));
+}
+
+/// One file for each place where decisions can be recorded, and the one problem that it makes for a controller.
+#[rstest]
+#[case(
+    "store: { mongodb: {} }",
+    "2:10: store.mongodb.uriFile: is missing; cure: add `uriFile: /etc/tidegate/mongodb.uri`"
+)]
+#[case(
+    "store: { mongodb: { uriFile: u, database: a.b } }",
+    "2:43: store.mongodb.database: \"a.b\" is no name of a MongoDB database; cure: write a short name of letters, digits, '-' and '_'"
+)]
+#[case(
+    "store: { sqlite: {}, mongodb: { uriFile: u } }",
+    "2:31: store.mongodb: a second backend: decisions are recorded in one place; cure: keep one; `tidegate store migrate` copies what is recorded from one to the other"
+)]
+#[case(
+    "store: { sqlite: {} }\nleaderElection: { enabled: true }",
+    "3:28: leaderElection.enabled: replicas need one store between them, and an SQLite file is on one machine; cure: use store.mongodb; or remove it, and run one controller for each cluster"
+)]
+fn stores_are_checked(#[case] store: &str, #[case] expected: &str) {
+    let lb = "loadBalancers: [ { name: lb-1, url: \"https://b:8686\", secretFile: s } ]\n";
+    let text = GOOD.replace("store: { sqlite: {} }", store) + lb;
+    assert_eq!(examine(&text, Some(Role::Controller)), [expected]);
+}
+
+#[test]
+fn a_connection_string_in_the_wrong_place_is_not_repeated() {
+    for store in ["{ mongodb: { uri: \"mongodb://u:hunter2@db\" } }", "{ mongodb: \"mongodb://u:hunter2@db\" }"] {
+        let found = examine(&GOOD.replace("{ sqlite: {} }", store), Some(Role::Controller));
+        assert!(found.iter().any(|line| line.contains("store.mongodb")), "{found:?}");
+        assert!(!found.iter().any(|line| line.contains("hunter2")), "{found:?}");
+    }
+}
+
+/// Who elects: replicas with a store between them, unless told not to.
+#[rstest]
+#[case(Role::Controller, "mongodb: { uriFile: u }", "", Some("tidegate"))]
+#[case(Role::Controller, "mongodb: { uriFile: u }", "leaderElection: { lease: blue }\n", Some("blue"))]
+#[case(Role::Controller, "mongodb: { uriFile: u }", "leaderElection: { enabled: false }\n", None)]
+#[case(Role::Controller, "sqlite: {}", "", None)]
+#[case(Role::Controller, "sqlite: {}", "leaderElection: { lease: blue }\n", None)]
+#[case(Role::Run, "mongodb: { uriFile: u }", "", None)]
+fn there_is_an_election_where_there_can_be_replicas(
+    #[case] role: Role,
+    #[case] store: &str,
+    #[case] extra: &str,
+    #[case] lease: Option<&str>,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidegate.yaml");
+    std::fs::write(folder.path().join("u"), "mongodb://db/\n").unwrap();
+    std::fs::write(folder.path().join("s"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+    let lb = "loadBalancers: [ { name: lb-1, url: \"https://b:8686\", secretFile: s } ]\n";
+    let lb = if role == Role::Controller { lb } else { "" };
+    let text = GOOD.replace("sqlite: {}", store).replace("nginx: {}", "nginx: { binary: nginx }");
+    std::fs::write(&path, format!("{text}{extra}{lb}")).unwrap();
+    let config = match role {
+        Role::Run => load_run(&path).unwrap().config.controller,
+        _ => load_controller(&path).unwrap().config,
+    };
+    assert_eq!(config.election.as_ref().map(|election| election.lease.as_str()), lease);
+    assert!(config.finalizer.enabled, "finalizers do not depend on an election");
 }
 
 #[rstest]

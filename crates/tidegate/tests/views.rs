@@ -5,13 +5,24 @@
 mod support;
 
 use insta::assert_snapshot;
-use support::{absent, as_detail, as_status, detail, empty, healthy, history, screen, troubled};
-use tidegate::command::explain::explain_text;
+use serde_json::{Value, json};
+use support::{
+    absent, as_detail, as_status, detail, empty, healthy, history, history_of_orders, replicated, screen, troubled,
+};
+use tidegate::command::explain::{Explained, explain_text};
 use tidegate::command::history::history_table;
+use tidegate::command::order::reply_text;
 use tidegate::command::status::status_text;
+use tidegate::command::uninstall::{Report, report_text};
 use tidegate::output::{Screen, Style};
+use tidegate_controller::OrderReply;
 use tidegate_core::ids::NodeName;
+use tidegate_core::order::OrderKind;
 use tidegate_core::status::HistoryRow;
+
+fn explained(json: Value) -> Explained {
+    Explained { detail: as_detail(json), finalizer: None }
+}
 
 #[test]
 fn status_when_all_is_well() {
@@ -21,6 +32,11 @@ fn status_when_all_is_well() {
 #[test]
 fn status_with_every_trouble() {
     assert_snapshot!(status_text(&as_status(troubled()), &screen(Some(120))));
+}
+
+#[test]
+fn status_with_replicas_drains_and_deletions() {
+    assert_snapshot!(status_text(&as_status(replicated()), &screen(Some(120))));
 }
 
 #[test]
@@ -38,14 +54,61 @@ fn status_on_a_narrow_terminal() {
 
 #[test]
 fn explain_a_draining_node() {
-    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &as_detail(detail()), &screen(None));
+    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &explained(detail()), &screen(None));
     assert!(text.lines().count() <= 24, "it must fit on one screen:\n{text}");
     assert_snapshot!(text);
 }
 
 #[test]
 fn explain_a_node_that_is_gone() {
-    assert_snapshot!(explain_text(&NodeName::parse("worker-9").unwrap(), &as_detail(absent()), &screen(None)));
+    assert_snapshot!(explain_text(&NodeName::parse("worker-9").unwrap(), &explained(absent()), &screen(None)));
+}
+
+#[test]
+fn explain_a_node_whose_deletion_waits() {
+    let status = as_status(replicated());
+    let mut explained = explained(detail());
+    explained.finalizer = Some(status.finalizers[0].clone());
+    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &explained, &screen(None));
+    let line = text.lines().find(|line| line.starts_with("  deletion ")).unwrap();
+    assert_eq!(line, "  deletion waits for lb-3 to let go of it, released in 1m 20s at the latest");
+}
+
+#[test]
+fn history_with_orders_and_a_repair() {
+    let rows: Vec<HistoryRow> = serde_json::from_value(history_of_orders()).unwrap();
+    assert_snapshot!(history_table(&rows, &screen(None)));
+}
+
+#[test]
+fn the_answer_to_an_order() {
+    let reply = |already: Option<&str>| {
+        let json = json!({ "node": "worker-3", "uid": "u", "term": 4, "revision": 129, "already": already });
+        serde_json::from_value::<OrderReply>(json).unwrap()
+    };
+    let text = |kind, already, waits| reply_text(kind, &reply(already), waits, &screen(None));
+    let drain = text(OrderKind::Drain, None, false);
+    assert!(
+        drain.starts_with("worker-3: drain is recorded in revision 129 (term 4)\n")
+            && drain.contains("undrain worker-3")
+    );
+    assert_eq!(text(OrderKind::Undrain, None, true), "worker-3: undrain is recorded in revision 129 (term 4)\n");
+    assert_eq!(text(OrderKind::Drain, Some("drained by anna"), true), "worker-3: drained by anna\n");
+}
+
+#[test]
+fn what_uninstall_says() {
+    let node = |name| NodeName::parse(name).unwrap();
+    let mut report = Report::new("SQLite file /var/lib/tidegate/tidegate.db".to_owned(), true);
+    report.plan([node("worker-2"), node("worker-1")], vec!["tidegate".to_owned()]);
+    assert_snapshot!("uninstall_dry_run", report_text(&report, &screen(None)));
+    report.dry_run = false;
+    report.finalizers[1].error = Some("the API server answered 403: nodes \"worker-2\" is forbidden".to_owned());
+    assert!(report.has_failed());
+    assert_snapshot!("uninstall_with_a_failure", report_text(&report, &screen(None)));
+    let nothing = Report::new("SQLite file x".to_owned(), false);
+    assert!(!nothing.has_failed());
+    assert!(report_text(&nothing, &screen(None)).ends_with("nothing of ours is left in the cluster\n"));
 }
 
 #[test]

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use tidegate_core::class::ErrorClass;
+use tidegate_core::order::OrderKind;
 use tidegate_core::status::HistoryRow;
-use tidegate_store::{HistoryQuery, SqliteStore, Store as _};
+use tidegate_store::HistoryQuery;
 
 use crate::cli::{HistoryArgs, Output};
 use crate::client::ApiClient;
+use crate::config::defaults;
 use crate::config::load::load_store;
-use crate::config::{StoreConfig, defaults};
 use crate::exit::{CommandError, Exit};
 use crate::output::{Screen, Style, Table, clock, print, print_json};
+use crate::recorded::{is_missing, open_store};
 
 /// Shows the newest changes.
 pub async fn history(args: &HistoryArgs, screen: Screen) -> Result<Exit, CommandError> {
@@ -30,15 +32,12 @@ pub async fn history(args: &HistoryArgs, screen: Screen) -> Result<Exit, Command
 }
 
 async fn from_store(args: &HistoryArgs, file: &Path) -> Result<Vec<HistoryRow>, CommandError> {
-    let (cluster, StoreConfig::Sqlite(path)) = load_store(file)?;
-    // Opening a store creates it, which a command that reads must not do.
-    if !path.exists() {
-        return Err(CommandError::NothingRecorded {
-            place: path,
-            cure: "start `tidegate run` or `tidegate controller`",
-        });
+    let (cluster, config) = load_store(file)?;
+    if is_missing(&config) {
+        let cure = "start `tidegate run` or `tidegate controller`";
+        return Err(CommandError::NothingRecorded { place: config.to_string(), cure });
     }
-    let store = SqliteStore::open(&path, &cluster)?;
+    let store = open_store(&config, &cluster, None).await?;
     let limit = usize::try_from(args.limit).unwrap_or(defaults::HISTORY);
     let entries = store.history(&HistoryQuery { node: args.node.clone(), limit }).await?;
     let wanted = |row: &HistoryRow| {
@@ -53,6 +52,13 @@ pub fn history_table(rows: &[HistoryRow], screen: &Screen) -> String {
     for row in rows {
         let (when, revision) = (clock(row.at), row.position.revision.to_string());
         let Some(change) = &row.change else {
+            if let Some(note) = &row.note {
+                table.row(
+                    vec![when, revision, "-".into(), kind_of(note).into(), "-".into(), note.clone()],
+                    Some((3, Style::busy)),
+                );
+                continue;
+            }
             let what = format!("{} leads, term {}", row.holder, row.position.term);
             table.row(vec![when, revision, "-".into(), "election".into(), "-".into(), what], Some((3, Style::faint)));
             continue;
@@ -70,4 +76,11 @@ pub fn history_table(rows: &[HistoryRow], screen: &Screen) -> String {
         );
     }
     table.show(screen)
+}
+
+/// An order begins with what is asked; everything else that has no node's step is a repair of the read model.
+fn kind_of(note: &str) -> &'static str {
+    let kinds = [OrderKind::Drain, OrderKind::Undrain, OrderKind::Forget];
+    let order = kinds.iter().any(|kind| note.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with(" of ")));
+    if order { "order" } else { "repair" }
 }

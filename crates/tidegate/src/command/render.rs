@@ -11,13 +11,13 @@ use tidegate_core::ids::{ClusterName, NodeName, NodeUid};
 use tidegate_core::log::{Change, LogState, Phase};
 use tidegate_core::membership::{Member, MemberState, Membership};
 use tidegate_core::position::{Position, Revision, Term};
-use tidegate_store::{SqliteStore, Store as _};
 
 use crate::cli::RenderArgs;
+use crate::config::ControllerConfig;
 use crate::config::load::{Renderable, load_render};
-use crate::config::{ControllerConfig, StoreConfig};
 use crate::exit::{CommandError, Exit};
 use crate::output::print;
+use crate::recorded::{is_missing, open_store};
 use crate::serve::settings::agent_settings;
 
 /// Where the agent keeps the last state that worked.
@@ -41,16 +41,15 @@ pub async fn render(args: &RenderArgs) -> Result<Exit, CommandError> {
 
 /// The newest state in the store, with the listeners of the file.
 async fn recorded(controller: &ControllerConfig) -> Result<DesiredState, CommandError> {
-    let StoreConfig::Sqlite(path) = &controller.store;
     let nothing = || CommandError::NothingRecorded {
-        place: path.clone(),
+        place: controller.store.to_string(),
         cure: "start `tidegate run`, or look at `tidegate render --example`",
     };
-    // Opening a store creates it, which a command that reads must not do.
-    if !path.exists() {
+    if is_missing(&controller.store) {
         return Err(nothing());
     }
-    let LogState { position, membership } = SqliteStore::open(path, &controller.cluster)?.load().await?;
+    let LogState { position, membership, .. } =
+        open_store(&controller.store, &controller.cluster, None).await?.load().await?;
     if membership.members().is_empty() {
         return Err(nothing());
     }
@@ -65,7 +64,7 @@ fn last_known_good(renderable: &Renderable) -> Result<DesiredState, CommandError
     let path = renderable.agent.state_dir.join(LAST_KNOWN_GOOD);
     if !path.exists() {
         let cure = "push a state to this agent first, or pass one with --state";
-        return Err(CommandError::NothingRecorded { place: path, cure });
+        return Err(CommandError::NothingRecorded { place: path.display().to_string(), cure });
     }
     state_of(&path)
 }

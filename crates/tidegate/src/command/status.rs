@@ -2,11 +2,12 @@
 
 mod view;
 
-pub use view::{phase_paint, status_text};
+pub use view::{held, phase_paint, status_text};
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::status::ClusterStatus;
 use tokio::time::Instant;
@@ -84,6 +85,7 @@ fn stable(status: &Result<ClusterStatus, String>) -> Result<ClusterStatus, Strin
     let mut status = status.clone();
     if let Ok(status) = &mut status {
         status.load_balancers.iter_mut().for_each(|lb| lb.last_seen = None);
+        status.replicas.iter_mut().for_each(|replica| replica.last_seen = Timestamp::UNIX_EPOCH);
     }
     status
 }

@@ -18,6 +18,18 @@ pub const STATE_DIR: &str = "/var/lib/tidegate";
 /// Beside the state of the agent.
 pub const SQLITE_PATH: &str = "/var/lib/tidegate/tidegate.db";
 
+/// One database serves several clusters: every document carries its cluster's name.
+pub const DATABASE: &str = "tidegate";
+
+/// Where our manifests put the controller; a pod uses its own namespace instead.
+pub const NAMESPACE: &str = "tidegate";
+
+/// One Lease for each controller deployment.
+pub const LEASE: &str = "tidegate";
+
+/// A token of 16 random characters cannot be guessed over a network.
+pub const TOKEN_LENGTH: usize = 16;
+
 /// Not /etc/nginx/nginx.conf: that one belongs to the distribution's own nginx.
 pub const NGINX_CONFIG: &str = "/etc/tidegate/nginx.conf";
 

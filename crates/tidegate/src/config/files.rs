@@ -11,6 +11,7 @@ use tidegate_core::class::ErrorClass;
 use tidegate_core::webhook::{InvalidSecret, Secret};
 
 use super::Role;
+use super::one_line::{Kind, parse_one_line};
 use super::problem::{Problems, Spot};
 use super::raw::{RawConfig, RawLoadBalancer};
 use super::read::At;
@@ -59,6 +60,12 @@ pub fn inspect(raw: &RawConfig, base: &Path, role: Role, kubeconfig: bool, probl
         && let Some(file) = raw.cluster.as_ref().and_then(|c| c.kubeconfig.as_ref())
     {
         inspector.kubeconfig(file);
+    }
+    if role != Role::Agent {
+        let mongodb = raw.store.as_ref().and_then(|store| store.mongodb.as_ref());
+        mongodb.and_then(|m| m.uri_file.as_ref()).iter().for_each(|f| inspector.one_line(f, Kind::ConnectionString));
+        let token = raw.api.as_ref().and_then(|api| api.token_file.as_ref());
+        token.iter().for_each(|file| inspector.one_line(file, Kind::Token));
     }
     if role == Role::Controller {
         raw.load_balancers.iter().flat_map(|list| &list.value).for_each(|lb| inspector.load_balancer(lb));
@@ -111,6 +118,19 @@ impl Inspector<'_> {
                 self.problems.error(&file.spot, format!("{} {what}", path.display()), cure);
             }
             Err(_) => self.problems.error(&file.spot, format!("{} is not text", path.display()), cure),
+        }
+    }
+
+    fn one_line(&mut self, file: &At<Text<PathBuf>>, kind: Kind) {
+        let Some(bytes) = self.read(file) else { return };
+        let path = self.base.join(&file.value.0);
+        let unfit = match std::str::from_utf8(&bytes) {
+            Ok(text) => parse_one_line(text, kind).err(),
+            Err(_) => Some(("is not text", "write one line of text")),
+        };
+        match unfit {
+            None => self.private(&path, &file.spot),
+            Some((problem, cure)) => self.problems.error(&file.spot, format!("{} {problem}", path.display()), cure),
         }
     }
 

@@ -91,12 +91,36 @@ pub fn load_agent(path: &Path) -> Result<Loaded<AgentConfig>, ConfigError> {
 
 /// Where the API of a controller with this file listens; for commands that only need to ask it.
 pub fn load_api_listen(path: &Path) -> Result<SocketAddr, ConfigError> {
+    let raw = sections(path)?;
+    Ok(value_or(raw.api.as_ref().and_then(|api| api.listen.as_ref()), defaults::API_LISTEN))
+}
+
+/// Which file holds the token of that API, if there is one.
+pub fn load_token_file(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let raw = sections(path)?;
+    let token = raw.api.as_ref().and_then(|api| api.token_file.as_ref());
+    Ok(token.map(|file| folder(path).join(&file.value.0)))
+}
+
+/// The sections as they are written, however little else can be made of them.
+fn sections(path: &Path) -> Result<RawConfig, ConfigError> {
     let mut problems = Problems::default();
     let raw = parse(&read(path)?, &mut problems);
-    match raw {
-        Some(raw) => Ok(value_or(raw.api.as_ref().and_then(|api| api.listen.as_ref()), defaults::API_LISTEN)),
-        None => Err(ConfigError::Invalid { path: path.to_owned(), problems: problems.into_sorted() }),
-    }
+    raw.ok_or_else(|| ConfigError::Invalid { path: path.to_owned(), problems: problems.into_sorted() })
+}
+
+/// Opens the file for what undoes a controller's work, whichever role runs one. The files that it names are not looked at.
+pub fn load_controlling(path: &Path) -> Result<ControllerConfig, ConfigError> {
+    let mut problems = Problems::default();
+    let base = folder(path);
+    let config = parse(&read(path)?, &mut problems).and_then(|raw| {
+        let mut validator = Validator { raw: &raw, base: &base, problems: &mut problems };
+        if likely_roles(&raw) == [Role::Run] {
+            return validator.run().map(|config| config.controller);
+        }
+        validator.controller()
+    });
+    finish(path, config, problems).map(|loaded| loaded.config)
 }
 
 /// What `tidegate render` needs.

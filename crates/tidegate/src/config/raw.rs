@@ -1,5 +1,13 @@
 //! The file as it is written: every section and key, declared once for reader, schema and reference.
 
+mod agent;
+mod replicas;
+mod store;
+
+pub use agent::{RawAgent, RawEngine, RawNginx, RawTls};
+pub use replicas::{RawFinalizer, RawLeaderElection};
+pub use store::{RawMongodb, RawSqlite, RawStore};
+
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -41,12 +49,12 @@ section! {
         load_balancers: Vec<At<RawLoadBalancer>>,
         /// The agent on a load balancer machine. Needed by `agent` and `run`.
         agent: RawAgent,
-        /// The controller's HTTP API: status, history, metrics. Read-only.
+        /// How replicas of the controller choose the one that decides.
+        leader_election: RawLeaderElection,
+        /// The controller's HTTP API: status, history, metrics, drain and undrain.
         api: RawApi,
     }
-    later {
-        "leaderElection" => "remove it, and run one controller for each cluster",
-    }
+    later {}
 }
 
 section! {
@@ -100,33 +108,8 @@ section! {
         /// Keys of taints that take a node out, besides the cluster autoscaler's.
         #[schemars(extend("default" = [], "examples" = [["example.com/maintenance"]]))]
         drain_taints: Vec<At<Text<TaintKey>>>,
-    }
-    later {
-        "finalizer" => "remove it; a deleted node is drained without a finalizer",
-    }
-}
-
-section! {
-    /// Exactly one backend.
-    pub struct RawStore;
-    required {}
-    optional {
-        /// An SQLite file on this machine.
-        sqlite: RawSqlite,
-    }
-    later {
-        "mongodb" => "write `sqlite: { path: /var/lib/tidegate/tidegate.db }`",
-    }
-}
-
-section! {
-    /// An SQLite file.
-    pub struct RawSqlite;
-    required {}
-    optional {
-        /// The file; on a local disk, not on NFS.
-        #[schemars(extend("default" = defaults::SQLITE_PATH))]
-        path: Text<PathBuf>,
+        /// Keeps a deleted Node until no load balancer sends it traffic.
+        finalizer: RawFinalizer,
     }
     later {}
 }
@@ -199,90 +182,6 @@ section! {
 }
 
 section! {
-    /// The agent on a load balancer machine.
-    pub struct RawAgent;
-    required {
-        /// Exactly one engine.
-        engine: RawEngine = "engine: { nginx: {} }",
-    }
-    optional {
-        /// Where the agent receives desired states; `run` does not listen.
-        #[schemars(extend("default" = defaults::AGENT_LISTEN.to_string()))]
-        listen: Text<SocketAddr>,
-        /// Files with the secrets that a request may be signed with; several while one replaces another.
-        /// Each holds one line, `whsec_<base64 of 24 to 64 bytes>`. Needed by `agent`.
-        #[schemars(extend("examples" = [["/etc/tidegate/webhook.secret"]]))]
-        secret_files: Vec<At<Text<PathBuf>>>,
-        /// Serves HTTPS. When omitted: plain HTTP (every request is signed all the same).
-        tls: RawTls,
-        /// Where the agent keeps the last state that worked.
-        #[schemars(extend("default" = defaults::STATE_DIR))]
-        state_dir: Text<PathBuf>,
-        /// Larger requests are refused.
-        #[schemars(extend("default" = defaults::MAX_BODY_BYTES))]
-        max_body_bytes: Text<u64>,
-    }
-    later {}
-}
-
-section! {
-    /// Certificates of the agent.
-    pub struct RawTls;
-    required {
-        /// File with the agent's certificate chain (PEM).
-        cert_file: Text<PathBuf> = "certFile: /etc/tidegate/tls.crt",
-        /// File with its private key (PEM).
-        key_file: Text<PathBuf> = "keyFile: /etc/tidegate/tls.key",
-    }
-    optional {
-        /// File with CA certificates (PEM): only controllers with a certificate from one of them may connect.
-        client_ca_file: Text<PathBuf>,
-    }
-    later {}
-}
-
-section! {
-    /// What carries the traffic: exactly one.
-    pub struct RawEngine;
-    required {}
-    optional {
-        /// nginx with its stream module.
-        nginx: RawNginx,
-    }
-    later {
-        "haproxy" => "use nginx",
-        "envoy" => "use nginx",
-        "nftables" => "use nginx",
-        "custom" => "use nginx, with a template of your own (nginx.template)",
-    }
-}
-
-section! {
-    /// nginx with its stream module.
-    pub struct RawNginx;
-    required {}
-    optional {
-        /// The file that Tidegate writes; nothing else may write it.
-        #[schemars(extend("default" = defaults::NGINX_CONFIG))]
-        config_file: Text<PathBuf>,
-        /// A template of your own (minijinja) instead of the built-in one.
-        template: Text<PathBuf>,
-        /// At least this long between two reloads.
-        #[schemars(extend("default" = written(defaults::MIN_RELOAD_INTERVAL)))]
-        min_reload_interval: Text<Duration>,
-        /// The program.
-        #[schemars(extend("default" = defaults::NGINX_BINARY))]
-        binary: Text<PathBuf>,
-        /// Number of worker processes. When omitted: one for each CPU.
-        workers: Text<NonZeroU16>,
-        /// After this long, a worker of an earlier generation is ended even if it still has connections.
-        /// When omitted: never.
-        worker_shutdown_timeout: Text<Duration>,
-    }
-    later {}
-}
-
-section! {
     /// The controller's HTTP API.
     pub struct RawApi;
     required {}
@@ -290,10 +189,12 @@ section! {
         /// Address and port; anyone who reaches it can read the names and addresses of the nodes.
         #[schemars(extend("default" = defaults::API_LISTEN.to_string()))]
         listen: Text<SocketAddr>,
+        /// File with one line, the token that `tidegate drain` and `undrain` must show: at least 16 characters without
+        /// spaces. When omitted, the API only reads. It is read at the start.
+        #[schemars(extend("examples" = ["/etc/tidegate/api.token"]))]
+        token_file: Text<PathBuf>,
     }
-    later {
-        "tokenFile" => "remove it; the API of this version only reads",
-    }
+    later {}
 }
 
 /// The keys of every section in the order of their declaration, section by section.
@@ -303,14 +204,17 @@ pub fn key_orders() -> Vec<Vec<String>> {
         RawConfig::keys(),
         RawCluster::keys(),
         RawNodes::keys(),
+        RawFinalizer::keys(),
         RawStore::keys(),
         RawSqlite::keys(),
+        RawMongodb::keys(),
         RawListener::keys(),
         RawLoadBalancer::keys(),
         RawAgent::keys(),
         RawTls::keys(),
         RawEngine::keys(),
         RawNginx::keys(),
+        RawLeaderElection::keys(),
         RawApi::keys(),
     ]
 }

@@ -1,17 +1,19 @@
 //! From the sections as written to what each role needs. Pure: no file is opened here.
 
 mod agent;
+mod election;
 mod load_balancers;
+mod nodes;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate_core::ids::ClusterName;
-use tidegate_core::policy::NodePolicy;
 
 use super::listeners::read_listeners;
 use super::problem::{Place, Problems, Spot};
-use super::raw::{RawConfig, RawNodes};
+use super::raw::RawConfig;
 use super::read::At;
 use super::text::Text;
 use super::{AgentConfig, ControllerConfig, Role, RunConfig, StoreConfig, defaults};
@@ -83,6 +85,8 @@ impl Validator<'_> {
         let store = self.store(role);
         let listeners = read_listeners(self, role);
         let policy = raw.nodes.as_ref().map(|nodes| self.policy(nodes)).unwrap_or_default();
+        let finalizer = self.finalizer(policy.drain_timeout);
+        let election = self.election(role);
         let resync = self.resync();
         let api = value_or(raw.api.as_ref().and_then(|api| api.listen.as_ref()), defaults::API_LISTEN);
         let cluster = cluster?;
@@ -94,48 +98,11 @@ impl Validator<'_> {
             store: store?,
             listeners,
             load_balancers: Vec::new(),
+            finalizer,
+            election,
             api,
+            token_file: raw.api.as_ref().and_then(|api| api.token_file.as_ref()).map(|file| self.path(file)),
         })
-    }
-
-    fn store(&mut self, role: Role) -> Option<StoreConfig> {
-        let example = format!("store: {{ sqlite: {{ path: {} }} }}", defaults::SQLITE_PATH);
-        let store = self.need(self.raw.store.as_ref(), "store", role, &example)?;
-        let Some(sqlite) = &store.sqlite else {
-            if !self.problems.mentions("store") {
-                self.problems.error(&store.spot, "no backend is chosen", format!("write `{example}`"));
-            }
-            return None;
-        };
-        let path = sqlite.path.as_ref().map_or_else(|| PathBuf::from(defaults::SQLITE_PATH), |file| self.path(file));
-        Some(StoreConfig::Sqlite(path))
-    }
-
-    fn policy(&mut self, nodes: &RawNodes) -> NodePolicy {
-        let default = NodePolicy::default();
-        let families = nodes.ip_families.as_ref();
-        if let Some(empty) = families.filter(|list| list.value.is_empty() && !self.problems.mentions(&list.spot.path)) {
-            self.problems.error(&empty.spot, "is empty: no node would have an address", "write [ipv4] or [ipv4, ipv6]");
-        }
-        let mut ip_families = Vec::new();
-        for family in families.into_iter().flat_map(|list| &list.value) {
-            if ip_families.contains(&family.value.0) {
-                self.problems.error(&family.spot, "stands in the list twice", "remove one of the two");
-            }
-            ip_families.push(family.value.0);
-        }
-        let drain_taints = nodes.drain_taints.iter().flat_map(|list| &list.value).map(|key| key.0.0.clone()).collect();
-        NodePolicy {
-            selector: nodes.selector.as_ref().map(|s| s.value.0.clone()),
-            address_type: value_or(nodes.address_type.as_ref(), default.address_type),
-            ip_families: if families.is_some() { ip_families } else { default.ip_families },
-            not_ready: value_or(nodes.not_ready.as_ref(), default.not_ready),
-            join_delay: value_or(nodes.join_delay.as_ref(), default.join_delay),
-            drain_timeout: value_or(nodes.drain_timeout.as_ref(), default.drain_timeout),
-            drain_on_cordon: value_or(nodes.drain_on_cordon.as_ref(), default.drain_on_cordon),
-            ignore_exclude_label: value_or(nodes.ignore_exclude_label.as_ref(), default.ignore_exclude_label),
-            drain_taints,
-        }
     }
 
     fn resync(&mut self) -> Duration {

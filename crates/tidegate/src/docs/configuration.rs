@@ -20,7 +20,7 @@ Editors complete and check the file with the [JSON Schema](schema/tidegate.schem
 ```
 
 Whole files to begin with: [run](../examples/run.yaml), [controller](../examples/controller.yaml),
-[agent](../examples/agent.yaml).
+[replicas of the controller](../examples/controller-replicas.yaml), [agent](../examples/agent.yaml).
 ";
 
 /// The page.

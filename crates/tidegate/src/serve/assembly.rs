@@ -6,15 +6,18 @@ use anyhow::Context as _;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tidegate_agent::{Agent, AgentHandle};
-use tidegate_controller::{Controller, HttpPublisher, Publisher, SystemClock, serve_api};
-use tidegate_store::{SqliteStore, Store};
+use tidegate_controller::{ApiToken, Controller, HttpPublisher, LeaseClient, Publisher, Seams, SystemClock, serve_api};
 use tokio_util::sync::CancellationToken;
 
-use super::kubernetes::LateNodeSource;
+use super::kubernetes::{Cluster, LateLease, LateNodeSource, LateNodeWriter};
 use super::local::LocalPublisher;
-use super::settings::{agent_settings, controller_settings, own_name, publisher_settings, webhook_settings};
+use super::settings::{
+    agent_settings, controller_settings, instance_name, namespace_of, own_name, publisher_settings, webhook_settings,
+};
 use super::{crash, shutdown};
-use crate::config::{AgentConfig, ControllerConfig, RunConfig, StoreConfig};
+use crate::config::one_line::{Kind, read_one_line};
+use crate::config::{AgentConfig, ControllerConfig, RunConfig};
+use crate::recorded::open_store;
 
 type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -59,11 +62,11 @@ async fn control(
     mut registry: Registry,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let store = open_store(config).await?;
-    let source = Arc::new(LateNodeSource::new(config.kubeconfig.clone(), config.policy.clone()));
-    let settings = controller_settings(config);
-    let controller = Controller::new(settings, store, source, publishers, Arc::new(SystemClock), &mut registry);
-    let api = serve_api(controller.api(), config.api, text_of(registry), shutdown.clone()).await?;
+    let token = config.token_file.as_ref().map(|path| read_one_line(path, Kind::Token)).transpose()?;
+    let token = token.and_then(|line| ApiToken::new(line.reveal()));
+    let seams = seams(config, publishers).await?;
+    let controller = Controller::new(controller_settings(config), seams, &mut registry);
+    let api = serve_api(controller.api().with_token(token), config.api, text_of(registry), shutdown.clone()).await?;
     tracing::info!(address = %api.local_addr, "the API listens");
     let ended = controller.run(shutdown.clone()).await;
     shutdown.cancel();
@@ -71,14 +74,22 @@ async fn control(
     Ok(ended?)
 }
 
-async fn open_store(config: &ControllerConfig) -> anyhow::Result<Arc<dyn Store>> {
-    let StoreConfig::Sqlite(path) = config.store.clone();
-    let cluster = config.cluster.clone();
-    // Checking the integrity of a large file takes a while, and agents are served meanwhile.
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &cluster)).await.context("store")??;
-    Ok(match crash::hook() {
-        Some(hook) => Arc::new(store.with_step_hook(hook)),
-        None => Arc::new(store),
+/// Where this controller meets the world.
+async fn seams(config: &ControllerConfig, publishers: Vec<Arc<dyn Publisher>>) -> anyhow::Result<Seams> {
+    let cluster = Cluster::new(config.kubeconfig.clone());
+    let election = config.election.as_ref().map(|election| {
+        let namespace = namespace_of(election);
+        tracing::info!(%namespace, lease = %election.lease, "replicas elect the one that decides");
+        let lease = LateLease::new(cluster.clone(), namespace, election.lease.clone());
+        Arc::new(lease) as Arc<dyn LeaseClient>
+    });
+    Ok(Seams {
+        store: open_store(&config.store, &config.cluster, crash::hook()).await?,
+        source: Arc::new(LateNodeSource::new(cluster.clone(), config.policy.clone())),
+        publishers,
+        clock: Arc::new(SystemClock),
+        nodes: Arc::new(LateNodeWriter::new(cluster, instance_name())),
+        election,
     })
 }
 

@@ -3,98 +3,90 @@
 //! A controller must come up and keep serving what it recorded even when the kubeconfig is not there
 //! yet or is being replaced: so the client is made when it is first needed, and tried again.
 
+mod election;
+mod nodes;
+mod writer;
+
+pub use election::LateLease;
+pub use nodes::LateNodeSource;
+pub use writer::LateNodeWriter;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use async_trait::async_trait;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tidegate_controller::{ApiFailure, KubeNodeSource, NodeSource, Observation, SourceError};
+use tidegate_controller::{ApiFailure, KubeNodeSource};
 use tidegate_core::backoff::Backoff;
-use tidegate_core::ids::NodeName;
-use tidegate_core::node::Node;
-use tidegate_core::policy::NodePolicy;
 use tokio::sync::{OnceCell, mpsc};
 
 /// A connection that is not there after this long will not come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Observations that may wait while they are handed on.
+/// Words that may wait while they are handed on.
 const WAITING: usize = 64;
 /// Files are put in place by people and tools: look again soon, then less often.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), limit: Duration::from_secs(10) };
 
-/// The nodes of a cluster whose credentials may come later.
+/// A cluster whose credentials may come later.
 #[derive(Clone)]
-pub struct LateNodeSource {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
+pub struct Cluster {
     kubeconfig: Option<PathBuf>,
-    policy: NodePolicy,
-    source: OnceCell<KubeNodeSource>,
+    client: Arc<OnceCell<kube::Client>>,
 }
 
-impl LateNodeSource {
+impl Cluster {
     /// Credentials from this file, or from where the environment says.
-    pub fn new(kubeconfig: Option<PathBuf>, policy: NodePolicy) -> Self {
-        Self { shared: Arc::new(Shared { kubeconfig, policy, source: OnceCell::new() }) }
+    pub fn new(kubeconfig: Option<PathBuf>) -> Self {
+        Self { kubeconfig, client: Arc::default() }
     }
 
-    async fn source(&self) -> Result<&KubeNodeSource, ApiFailure> {
-        let Shared { kubeconfig, policy, source } = &*self.shared;
-        source
-            .get_or_try_init(async || {
-                let client = connect(kubeconfig.as_deref()).await?;
-                Ok(KubeNodeSource::new(client, policy.label_keys()))
-            })
-            .await
-            .map_err(|error: anyhow::Error| ApiFailure::Credentials { detail: format!("{error:#}") })
-    }
-}
-
-#[async_trait]
-impl NodeSource for LateNodeSource {
-    async fn list(&self) -> Result<Vec<Node>, SourceError> {
-        self.source().await.map_err(|cause| SourceError::List { cause })?.list().await
+    /// The client: one for everything that is said to this cluster.
+    pub async fn client(&self) -> Result<kube::Client, ApiFailure> {
+        let client = self.client.get_or_try_init(|| connect(self.kubeconfig.as_deref())).await;
+        client.cloned().map_err(|error| ApiFailure::Credentials { detail: format!("{error:#}") })
     }
 
-    async fn get(&self, name: &NodeName) -> Result<Option<Node>, SourceError> {
-        self.source().await.map_err(|cause| SourceError::Get { node: name.clone(), cause })?.get(name).await
+    /// The client, if there is one already.
+    fn connected(&self) -> Option<kube::Client> {
+        self.client.get().cloned()
     }
 
-    fn watch(&self) -> mpsc::Receiver<Observation> {
-        if let Some(source) = self.shared.source.get() {
-            return source.watch();
+    /// Listens to `start` as soon as there is a client, until nobody listens any more.
+    fn listen<T: Send + 'static>(
+        &self,
+        start: impl FnOnce(kube::Client) -> mpsc::Receiver<T> + Send + 'static,
+    ) -> mpsc::Receiver<T> {
+        if let Some(client) = self.connected() {
+            return start(client);
         }
         let (sender, receiver) = mpsc::channel(WAITING);
         let this = self.clone();
-        tokio::spawn(async move { this.hand_on(sender).await });
+        tokio::spawn(async move {
+            let Some(client) = this.wait(&sender).await else { return };
+            let mut words = start(client);
+            while let Some(word) = words.recv().await {
+                if sender.send(word).await.is_err() {
+                    return;
+                }
+            }
+        });
         receiver
     }
-}
 
-impl LateNodeSource {
-    /// Watches as soon as it can, until nobody listens any more.
-    async fn hand_on(&self, sender: mpsc::Sender<Observation>) {
+    /// The client, however long it takes; nothing once nobody listens any more.
+    async fn wait<T>(&self, listener: &mpsc::Sender<T>) -> Option<kube::Client> {
         let mut failures = 0_u32;
-        let source = loop {
-            match self.source().await {
-                Ok(source) => break source,
+        loop {
+            match self.client().await {
+                Ok(client) => return Some(client),
                 // The controller, which lists the nodes with the same credentials, has said so.
-                Err(error) => tracing::debug!(%error, "the nodes cannot be watched yet"),
+                Err(error) => tracing::debug!(%error, "the cluster cannot be watched yet"),
             }
             failures = failures.saturating_add(1);
             tokio::select! {
                 () = tokio::time::sleep(BACKOFF.delay(failures)) => {}
-                () = sender.closed() => return,
-            }
-        };
-        let mut observations = source.watch();
-        while let Some(observation) = observations.recv().await {
-            if sender.send(observation).await.is_err() {
-                return;
+                () = listener.closed() => return None,
             }
         }
     }
@@ -135,6 +127,9 @@ async fn from_environment() -> anyhow::Result<kube::Config> {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_controller::NodeSource as _;
+    use tidegate_core::policy::NodePolicy;
+
     use super::*;
 
     #[tokio::test]
@@ -142,7 +137,7 @@ mod tests {
         crate::tls::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kubeconfig");
-        let source = LateNodeSource::new(Some(path.clone()), NodePolicy::default());
+        let source = LateNodeSource::new(Cluster::new(Some(path.clone())), NodePolicy::default());
         let missing = source.list().await.unwrap_err().to_string();
         assert!(missing.contains(&path.display().to_string()) && missing.contains("no such file"), "{missing}");
         std::fs::write(&path, "clusters: {").unwrap();

@@ -1,11 +1,18 @@
 //! From the configuration to the settings of controller and agent.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
 use tidegate_agent::{AgentSettings, EngineSettings, NginxSettings, TlsSettings, WebhookSettings};
 use tidegate_controller::{ControllerSettings, HttpPublisherSettings};
 use tidegate_core::ids::LoadBalancerName;
 
 use crate::config::files::{SecretError, read_secret};
-use crate::config::{AgentConfig, ControllerConfig, EngineConfig, LoadBalancerConfig, WebhookConfig};
+use crate::config::{
+    AgentConfig, ControllerConfig, ElectionConfig, EngineConfig, LoadBalancerConfig, WebhookConfig, defaults,
+};
+
+/// Kubernetes tells a pod its namespace here.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Settings of the controller.
 pub fn controller_settings(config: &ControllerConfig) -> ControllerSettings {
@@ -14,8 +21,29 @@ pub fn controller_settings(config: &ControllerConfig) -> ControllerSettings {
         policy: config.policy.clone(),
         listeners: config.listeners.clone(),
         resync: config.resync,
-        holder: format!("{}/{}", host_name(), std::process::id()),
+        holder: holder(),
+        finalizer: config.finalizer,
+        lease: config.election.as_ref().map(|election| election.policy).unwrap_or_default(),
     }
+}
+
+/// `<pod or host>_<process>_<random>`: another one at each start, because a process that starts again on the same machine
+/// must not take what the former one held for its own.
+fn holder() -> String {
+    let random = RandomState::new().build_hasher().finish() & 0xff_ffff;
+    format!("{}_{}_{random:06x}", instance_name(), std::process::id())
+}
+
+/// The pod, else the machine.
+pub fn instance_name() -> String {
+    std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(host_name)
+}
+
+/// Where the Leases are: as configured, else beside the pod, else where our manifests put them.
+pub fn namespace_of(election: &ElectionConfig) -> String {
+    let pod = || std::fs::read_to_string(POD_NAMESPACE).ok().map(|text| text.trim().to_owned());
+    let found = election.namespace.clone().or_else(pod).filter(|name| !name.is_empty());
+    found.unwrap_or_else(|| defaults::NAMESPACE.to_owned())
 }
 
 /// Settings of the agent.
@@ -71,7 +99,8 @@ pub fn own_name() -> anyhow::Result<LoadBalancerName> {
     Ok(LoadBalancerName::parse(host_name().to_lowercase()).or_else(|_| LoadBalancerName::parse("local"))?)
 }
 
-fn host_name() -> String {
+/// The name of this machine.
+pub fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "localhost".to_owned() } else { name }
 }

@@ -4,9 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -83,6 +84,36 @@ pub fn troubled() -> Value {
     status
 }
 
+/// Three controllers, a drain that an operator asked for, and two deletions that wait for us.
+pub fn replicated() -> Value {
+    let mut status = healthy();
+    let holder = |n: u32| format!("tidegate-6d9c7b9d5-{n}_1_4f2a1{n}");
+    let replica =
+        |n: u32, leads: bool, seconds: u64| json!({ "holder": holder(n), "isLeader": leads, "lastSeen": ago(seconds) });
+    status["leader"] = json!({ "holder": holder(1), "term": 4, "isSelf": false, "since": ago(11_520) });
+    status["replicas"] = json!([replica(1, true, 3), replica(2, false, 8), replica(3, false, 95)]);
+    let by = "drained by anna@ops-1 at 2026-11-24T02:59:48Z: new disk";
+    let mut drained = node("worker-1", "10.0.0.11", ["draining", "drained", by], 12);
+    drained["deadline"] = json!(after(now(), Duration::from_secs(18)).to_string());
+    let gone = node("worker-2", "10.0.0.12", ["out", "deleting", "deletionTimestamp is set"], 40);
+    let late = node("worker-4", "10.0.0.14", ["out", "deleting", "deletionTimestamp is set"], 140);
+    let serving = node("worker-3", "10.0.0.13", ["active", "eligible", "Ready since 2026-11-20T08:00:00Z"], 7200);
+    status["nodes"] = json!([drained, gone, serving, late]);
+    let backend = |connections: Option<u64>| json!({ "listener": "http", "node": "worker-1", "address": "10.0.0.11", "connections": connections });
+    let mut balancers = [load_balancer("lb-1", true), load_balancer("lb-2", true), load_balancer("lb-3", true)];
+    balancers[0]["backends"] = json!([backend(Some(12)), backend(Some(2))]);
+    balancers[1]["backends"] = json!([backend(Some(3))]);
+    balancers[2]["backends"] = json!([backend(None)]);
+    status["loadBalancers"] = json!(balancers);
+    let held = |node: &str, deadline: Timestamp, waits_for: &str| json!({ "node": node, "deadline": deadline.to_string(), "waitsFor": waits_for });
+    let overdue: Timestamp = ago(20).parse().unwrap();
+    status["finalizers"] = json!([
+        held("worker-2", after(now(), Duration::from_secs(80)), "lb-3 to let go of it"),
+        held("worker-4", overdue, "the API server"),
+    ]);
+    status
+}
+
 /// Just started on an empty store.
 pub fn empty() -> Value {
     let mut status = healthy();
@@ -102,6 +133,17 @@ pub fn history() -> Value {
         { "at": ago(7200), "term": 4, "revision": 127, "holder": "lb-1/4711", "change": { "node": "worker-2",
             "uid": "uid-worker-2", "from": "out", "to": "active", "rule": "eligible", "observation": "Ready since 2026-11-20T08:00:00Z" } },
         { "at": ago(11_520), "term": 4, "revision": 126, "holder": "lb-1/4711" },
+    ])
+}
+
+/// With orders and a repair.
+pub fn history_of_orders() -> Value {
+    let row = |seconds, revision, note: &str| json!({ "at": ago(seconds), "term": 4, "revision": revision, "holder": "lb-1_4711_4f2a10", "note": note });
+    json!([
+        row(12, 131, "undrain of worker-2 by anna@ops-1"),
+        row(600, 130, "a document of `nodes` was missing: worker-3"),
+        row(1200, 129, "drain of worker-2 by anna@ops-1: new disk"),
+        history()[2],
     ])
 }
 
@@ -133,12 +175,13 @@ pub fn serve(status: Value) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    let node = |name: axum::extract::Path<String>| async move {
+    let node = |name: Path<String>| async move {
         if name.as_str() == "worker-2" { Json(detail()).into_response() } else { unknown(name.as_str()) }
     };
     let router = Router::new()
         .route("/api/v1/status", get(move || async move { Json(status) }))
         .route("/api/v1/nodes/{name}", get(node))
+        .route("/api/v1/nodes/{name}/{order}", post(order))
         .route("/api/v1/history", get(|| async { Json(history()) }));
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -148,6 +191,32 @@ pub fn serve(status: Value) -> SocketAddr {
         });
     });
     address
+}
+
+/// What the fake API wants to be shown.
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// Orders as the controller answers them; worker-9 is drained already, worker-8 has another leader.
+async fn order(Path((name, order)): Path<(String, String)>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    let error = |code: StatusCode, error: &str| (code, Json(json!({ "error": error }))).into_response();
+    if headers.get("authorization").and_then(|value| value.to_str().ok()) != Some(&format!("Bearer {TOKEN}")) {
+        return error(StatusCode::UNAUTHORIZED, "the token is missing or wrong");
+    }
+    let mut reply = json!({ "node": name, "uid": format!("uid-{name}"), "term": 4, "revision": 129 });
+    match name.as_str() {
+        "worker-7" => return unknown(&name),
+        "worker-8" => {
+            return error(
+                StatusCode::CONFLICT,
+                "this controller does not lead, b_1_2 does; cure: ask the leader, or once more in a moment",
+            );
+        }
+        "worker-9" => {
+            reply["already"] = json!(format!("worker-9 is drained by {} since noon", body["by"].as_str().unwrap()))
+        }
+        _ => assert!(order == "drain" || order == "undrain", "{order}"),
+    }
+    Json(reply).into_response()
 }
 
 fn unknown(name: &str) -> Response {

@@ -1,4 +1,9 @@
-//! The status as a person reads it: trouble first, then load balancers, then nodes.
+//! The status as a person reads it: trouble first, then controllers, nodes that leave, load balancers, all nodes.
+
+mod leaving;
+mod replicas;
+
+pub use leaving::held;
 
 use std::fmt::Write as _;
 
@@ -18,6 +23,9 @@ pub fn status_text(status: &ClusterStatus, screen: &Screen) -> String {
     let mut text = headline(status, screen);
     // Writing to a String cannot fail.
     let _ = write!(text, "{}", facts(status, screen));
+    for table in [replicas::replicas(status, screen), leaving::leaving(status, screen)].into_iter().flatten() {
+        let _ = write!(text, "\n{table}");
+    }
     let _ = write!(text, "\n{}", load_balancers(status, screen));
     let _ = write!(text, "\n{}", nodes(status, screen));
     text
