@@ -1,6 +1,8 @@
 //! The Dockerfile: no daemon is here to build it, so it is linted, and compared with the Deployment that runs it.
 //! `cargo xtask static` checks the binary itself.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

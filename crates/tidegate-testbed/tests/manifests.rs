@@ -1,5 +1,7 @@
 //! What `deploy/` ships, applied to a real API server, and used with exactly the rights that it gives.
 
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
