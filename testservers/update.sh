@@ -7,6 +7,7 @@ ETCD=v3.6.16
 KUBERNETES=v1.36.3
 HELM=v3.22.0
 STAGING=v0.36.3 # the same release: v1.X.Y is v0.X.Y for the staging modules
+FERRETDB=v1.24.2
 GO=1.26
 
 export GOFLAGS=-mod=mod
@@ -33,6 +34,20 @@ module tidegate.io/testservers/helm
 go $GO.0
 MOD
     go get -tool "helm.sh/helm/v3/cmd/helm@$HELM"
+)
+
+# FerretDB as a program of its own panics for want of a file that only its own build makes; embedded it runs.
+(
+    cd ferretdb
+    rm -f go.mod go.sum
+    cat >go.mod <<MOD
+// Builds a server of the MongoDB protocol (FerretDB on SQLite) for the tests and the demo. See ../README.md.
+module tidegate.io/testservers/ferretdb
+
+go $GO.0
+MOD
+    go get "github.com/FerretDB/FerretDB/ferretdb@$FERRETDB"
+    go mod tidy
 )
 
 # k8s.io/kubernetes requires its staging modules at v0.0.0, which only a replace can satisfy.

@@ -9,6 +9,7 @@ pub mod commits;
 pub mod elections;
 pub mod history;
 pub mod loading;
+pub mod moves;
 pub mod nodes;
 pub mod pruning;
 pub mod scenario;
@@ -20,13 +21,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tidegate_core::ids::ClusterName;
 
-use crate::{Store, StoreError};
+use crate::{StoreError, Transfer};
 
 /// A database of one backend that is empty at first and goes when this is dropped.
 #[async_trait]
 pub trait Database: Send + Sync {
     /// One more handle, which shares nothing but the database with the others: as another process would have it.
-    async fn open(&self, cluster: &ClusterName) -> Result<Arc<dyn Store>, StoreError>;
+    async fn open(&self, cluster: &ClusterName) -> Result<Arc<dyn Transfer>, StoreError>;
 }
 
 /// A case fails by an assertion, or by an error that it did not expect.
@@ -46,7 +47,7 @@ pub fn run(database: &dyn Database, case: impl for<'a> FnOnce(&'a dyn Database) 
 }
 
 /// A handle on the cluster that most cases use.
-pub async fn open(database: &dyn Database) -> Result<Arc<dyn Store>, StoreError> {
+pub async fn open(database: &dyn Database) -> Result<Arc<dyn Transfer>, StoreError> {
     database.open(&cluster("prod")).await
 }
 
@@ -83,8 +84,15 @@ macro_rules! conformance_suite {
             pruning::a_pruned_log_goes_on
             nodes::following_the_log_leaves_nothing_to_repair
             nodes::writing_twice_is_writing_once
-            nodes::a_repair_counts_what_it_puts_right
+            nodes::a_repair_tells_what_it_puts_right
+            nodes::many_documents_are_written_at_once
             clusters::two_clusters_do_not_see_each_other
+            clusters::a_name_belongs_to_the_first_who_claims_it
+            clusters::one_of_many_claims_wins
+            moves::a_moved_log_is_the_same_log
+            moves::a_log_whose_start_was_forgotten_is_moved_too
+            moves::a_log_is_not_written_over
+            moves::an_interrupted_move_cannot_be_used_and_starts_afresh
         }
     };
     ($fresh:expr; $($group:ident :: $case:ident)*) => {

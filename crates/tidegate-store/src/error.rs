@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 use tidegate_core::class::ErrorClass;
+use tidegate_core::ids::ClusterName;
 use tidegate_core::log::ReplayError;
 use tidegate_core::position::{Position, Revision};
 
@@ -60,6 +61,48 @@ pub enum StoreError {
         /// What a person can do.
         cure: String,
     },
+    /// The server refuses what it was asked, and will again: wrong credentials, missing rights, a wrong address.
+    #[error("{place}: {detail}; cure: {cure}")]
+    Refused {
+        /// Which setting or server; never a password.
+        place: String,
+        /// What is wrong.
+        detail: String,
+        /// What a person can do.
+        cure: String,
+    },
+    /// The log of this cluster's name is another Kubernetes cluster's.
+    #[error(
+        "the log of cluster {cluster} belongs to another Kubernetes cluster: its namespace kube-system has the uid {theirs}, here it is {ours}; cure: give this cluster a name of its own (`cluster:` in the configuration), or a database of its own"
+    )]
+    OtherCluster {
+        /// The name that both have.
+        cluster: ClusterName,
+        /// The uid of the cluster that asks.
+        ours: String,
+        /// The uid that was recorded.
+        theirs: String,
+    },
+    /// A migration into this store has not come to its end.
+    #[error(
+        "{place} holds a part of the log of cluster {cluster}: a migration into it was interrupted; cure: run the same `tidegate store migrate` again, it starts afresh; or go on with the store that it copied from"
+    )]
+    Incomplete {
+        /// The file or the database.
+        place: String,
+        /// Whose log.
+        cluster: ClusterName,
+    },
+    /// A migration would have written over a log.
+    #[error(
+        "{place} already has a log of cluster {cluster}; cure: migrate into a new file or database, or remove that log first if it may be lost"
+    )]
+    Occupied {
+        /// The file or the database.
+        place: String,
+        /// Whose log.
+        cluster: ClusterName,
+    },
     /// Written by a later version of Tidegate.
     #[error(
         "the store has schema version {found}, this version of tidegate reads up to {supported}; cure: run the newer tidegate, or restore a backup of the store"
@@ -79,9 +122,14 @@ impl StoreError {
             Self::Unavailable { .. } => ErrorClass::Transient,
             Self::Taken { .. } => ErrorClass::Conflict,
             Self::Fenced { .. } => ErrorClass::Fenced,
-            Self::Damaged { .. } | Self::Corrupt { .. } | Self::Open { .. } | Self::NewerSchema { .. } => {
-                ErrorClass::Permanent
-            }
+            Self::Damaged { .. }
+            | Self::Corrupt { .. }
+            | Self::Open { .. }
+            | Self::Refused { .. }
+            | Self::OtherCluster { .. }
+            | Self::Incomplete { .. }
+            | Self::Occupied { .. }
+            | Self::NewerSchema { .. } => ErrorClass::Permanent,
         }
     }
 }

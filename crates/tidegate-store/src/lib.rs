@@ -9,12 +9,22 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod identity;
+mod migrate;
+mod mongo;
 mod node_document;
+mod paging;
+mod repair;
 mod replay;
 mod sqlite;
 mod store;
+mod transfer;
 
 pub use error::StoreError;
+pub use migrate::{MigrateError, Migrated, migrate};
+pub use mongo::{MongoSettings, MongoStore, MongoTimeouts};
 pub use node_document::{NodeDocument, NodeDocumentId};
+pub use repair::{Repair, RepairKind};
 pub use sqlite::{SqliteStore, StepHook};
 pub use store::{HistoryQuery, Retention, SNAPSHOT_EVERY, Store, commit};
+pub use transfer::{ImportStep, Transfer};

@@ -42,6 +42,22 @@ pub(crate) fn replay<E: From<StoreError>>(
     Ok(state)
 }
 
+/// What a load answers when a snapshot had to be skipped: the log may add up without it, or the snapshot is what has
+/// to be cured.
+pub(crate) fn settle(
+    loaded: Result<LogState, StoreError>,
+    skipped: Option<StoreError>,
+) -> Result<LogState, StoreError> {
+    match (loaded, skipped) {
+        (Ok(state), Some(error)) => {
+            tracing::warn!(%error, "a snapshot was skipped: the log adds up without it");
+            Ok(state)
+        }
+        (Err(StoreError::Damaged { source: ReplayError::Gap { .. }, .. }), Some(error)) => Err(error),
+        (loaded, _) => loaded,
+    }
+}
+
 /// Why a snapshot does not agree with the entry it was taken of. The entry at a snapshot's revision is never pruned,
 /// so that its hash can vouch for the snapshot.
 pub(crate) fn snapshot_problem(snapshot: &Snapshot, entry: Option<&LogEntry>) -> Option<String> {
@@ -51,9 +67,9 @@ pub(crate) fn snapshot_problem(snapshot: &Snapshot, entry: Option<&LogEntry>) ->
     if entry.term != snapshot.position.term {
         return Some(format!("it says term {}, the log says term {}", snapshot.position.term, entry.term));
     }
-    let hash = snapshot.membership.hash();
+    let hash = snapshot.state_hash();
     (hash != entry.state_hash)
-        .then(|| format!("its membership hashes to {}, the log says {}", hash.short(), entry.state_hash.short()))
+        .then(|| format!("its state hashes to {}, the log says {}", hash.short(), entry.state_hash.short()))
 }
 
 /// Which entries may be forgotten: a stretch from the start of the log, never one in its middle.

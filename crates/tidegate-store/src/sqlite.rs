@@ -1,5 +1,6 @@
 //! The embedded backend: one SQLite file, one transaction for each commit, readable with `sqlite3`.
 
+mod clusters;
 mod failure;
 mod file;
 mod heads;
@@ -8,6 +9,7 @@ mod revisions;
 mod rows;
 mod schema;
 mod snapshots;
+mod upgrade;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +22,9 @@ use tidegate_core::log::{LogEntry, LogState, Snapshot};
 use tidegate_core::position::Revision;
 
 use self::failure::{Failure, Place};
-use crate::{HistoryQuery, NodeDocument, NodeDocumentId, Retention, Store, StoreError};
+use crate::paging::{HISTORY_PAGE, history};
+use crate::transfer::{ImportStep, Transfer};
+use crate::{HistoryQuery, NodeDocument, NodeDocumentId, Repair, Retention, Store, StoreError};
 
 /// Called at each step of a write, in the thread that writes, with the name of the step.
 ///
@@ -29,9 +33,6 @@ use crate::{HistoryQuery, NodeDocument, NodeDocumentId, Retention, Store, StoreE
 /// transaction, not durable), `commit:done` (durable, not yet acknowledged), `nodes:written` and `snapshot:written`
 /// (durable).
 pub type StepHook = Arc<dyn Fn(&'static str) + Send + Sync>;
-
-/// How many entries `history` reads before it lets a waiting commit go first.
-const HISTORY_PAGE: usize = 512;
 
 /// The log of one cluster in an SQLite file.
 ///
@@ -99,6 +100,11 @@ fn lock(database: &Mutex<Database>) -> MutexGuard<'_, Database> {
 
 #[async_trait]
 impl Store for SqliteStore {
+    async fn claim(&self, uid: &str) -> Result<(), StoreError> {
+        let uid = uid.to_owned();
+        self.run("claim the cluster's name", move |database| database.claim(&uid)).await
+    }
+
     async fn load(&self) -> Result<LogState, StoreError> {
         self.run("load the log", Database::load).await
     }
@@ -122,16 +128,7 @@ impl Store for SqliteStore {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<LogEntry>, StoreError> {
-        let mut found = Vec::new();
-        let mut below = Revision(u64::MAX);
-        while found.len() < query.limit {
-            let page = self.run("read the history", move |database| database.page(below, HISTORY_PAGE)).await?;
-            let Some(last) = page.last() else { break };
-            below = last.revision;
-            let wanted = page.into_iter().filter(|entry| query.wants(entry));
-            found.extend(wanted.take(query.limit - found.len()));
-        }
-        Ok(found)
+        history(query, |below| self.page(below, HISTORY_PAGE)).await
     }
 
     async fn write_nodes(&self, active: &[NodeDocument], removed: &[NodeDocumentId]) -> Result<(), StoreError> {
@@ -139,12 +136,31 @@ impl Store for SqliteStore {
         self.run("write the nodes table", move |database| database.write_nodes(&active, &removed)).await
     }
 
-    async fn repair_nodes(&self, active: &[NodeDocument]) -> Result<usize, StoreError> {
+    async fn repair_nodes(&self, active: &[NodeDocument]) -> Result<Vec<Repair>, StoreError> {
         let active = active.to_vec();
         self.run("repair the nodes table", move |database| database.repair_nodes(&active)).await
     }
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError> {
         self.run("prune the log", move |database| database.prune(retention, now)).await
+    }
+}
+
+#[async_trait]
+impl Transfer for SqliteStore {
+    async fn identity(&self) -> Result<Option<String>, StoreError> {
+        self.run("read the cluster's identity", |database| database.identity()).await
+    }
+
+    async fn page(&self, below: Revision, size: usize) -> Result<Vec<LogEntry>, StoreError> {
+        self.run("read the history", move |database| database.page(below, size)).await
+    }
+
+    async fn snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
+        self.run("read the snapshots", Database::snapshots).await
+    }
+
+    async fn import(&self, step: ImportStep) -> Result<(), StoreError> {
+        self.run("import a log", move |database| database.import(&step)).await
     }
 }

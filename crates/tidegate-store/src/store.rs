@@ -8,7 +8,7 @@ use tidegate_core::ids::NodeName;
 use tidegate_core::log::{LogEntry, LogState, Snapshot};
 use tidegate_core::position::Revision;
 
-use crate::{NodeDocument, NodeDocumentId, StoreError};
+use crate::{NodeDocument, NodeDocumentId, Repair, StoreError};
 
 /// A snapshot is written after this many revisions, off the hot path.
 pub const SNAPSHOT_EVERY: u64 = 256;
@@ -16,7 +16,7 @@ pub const SNAPSHOT_EVERY: u64 = 256;
 /// Which entries of the log to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Only entries that changed this node.
+    /// Only entries that changed this node, or its orders.
     pub node: Option<NodeName>,
     /// At most this many entries, the newest.
     pub limit: usize,
@@ -25,7 +25,10 @@ pub struct HistoryQuery {
 impl HistoryQuery {
     /// Whether it asks for this entry.
     pub fn wants(&self, entry: &LogEntry) -> bool {
-        self.node.as_ref().is_none_or(|node| entry.changes.iter().any(|change| change.node == *node))
+        self.node.as_ref().is_none_or(|node| {
+            entry.changes.iter().any(|change| change.node == *node)
+                || entry.orders.iter().any(|order| order.node == *node)
+        })
     }
 }
 
@@ -48,6 +51,10 @@ impl Default for Retention {
 /// The log of one cluster. Every backend behaves alike: see the conformance suite.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Gives this log to the Kubernetes cluster of this uid (that of namespace `kube-system`), for ever. To be called
+    /// before each leadership: [`StoreError::OtherCluster`] when another cluster has it.
+    async fn claim(&self, uid: &str) -> Result<(), StoreError>;
+
     /// The state that the log adds up to: the newest snapshot and the entries after it, replayed and
     /// checked. An empty store is the default state.
     async fn load(&self) -> Result<LogState, StoreError>;
@@ -71,8 +78,8 @@ pub trait Store: Send + Sync + 'static {
     /// Brings the read model up to date with one commit.
     async fn write_nodes(&self, active: &[NodeDocument], removed: &[NodeDocumentId]) -> Result<(), StoreError>;
 
-    /// Makes the read model exactly these documents; answers how many had to be put right.
-    async fn repair_nodes(&self, active: &[NodeDocument]) -> Result<usize, StoreError>;
+    /// Makes the read model exactly these documents; answers what had to be put right, in the order of the documents.
+    async fn repair_nodes(&self, active: &[NodeDocument]) -> Result<Vec<Repair>, StoreError>;
 
     /// Forgets entries that are older than the newest snapshot and outside the retention; answers how many.
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError>;

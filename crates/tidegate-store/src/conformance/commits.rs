@@ -8,7 +8,7 @@ use tidegate_core::position::Revision;
 
 use super::scenario::Scenario;
 use super::{Database, Outcome, open};
-use crate::{HistoryQuery, Store, StoreError, commit};
+use crate::{HistoryQuery, StoreError, Transfer, commit};
 
 /// How many processes race.
 const RACERS: usize = 8;
@@ -28,6 +28,7 @@ pub async fn an_entry_is_read_back_as_it_was_written(database: &dyn Database) ->
     let store = open(database).await?;
     let entries = Scenario::new(1).commit(&*store, 30).await?;
     assert!(entries.iter().any(|e| e.changes.len() > 1), "the scenario is worth reading back");
+    assert!(entries.iter().any(|e| !e.orders.is_empty()) && entries.iter().any(|e| !e.repairs.is_empty()));
     for entry in &entries {
         assert_eq!(store.entry(entry.revision).await?.as_ref(), Some(entry));
     }
@@ -55,7 +56,7 @@ pub async fn one_of_many_racers_wins_each_revision(database: &dyn Database) -> O
     Ok(())
 }
 
-async fn race(stores: &[Arc<dyn Store>], scenario: &Scenario) -> Vec<LogEntry> {
+async fn race(stores: &[Arc<dyn Transfer>], scenario: &Scenario) -> Vec<LogEntry> {
     let mut racers = tokio::task::JoinSet::new();
     for (number, store) in stores.iter().enumerate() {
         let entry = scenario.proposal(&format!("racer-{number}"), &format!("w{number}"));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_core::class::ErrorClass;
+use tidegate_core::log::Decision;
 use tidegate_core::position::Term;
 
 use super::scenario::{Scenario, at};
@@ -38,7 +39,7 @@ pub async fn a_fenced_leader_cannot_go_on_after_reading_the_log_again(database: 
     commit(&*store, &elected).await?;
     state.append(&elected).expect("an election follows the log");
 
-    let late = state.next_entry(older, "old", at(state.position.revision), Vec::new());
+    let late = state.next_entry(older, "old", at(state.position.revision), Decision::default());
     let error = commit(&*store, &late).await.err();
     assert_eq!(error.as_ref().map(StoreError::class), Some(ErrorClass::Fenced), "{error:?}");
     assert_eq!(store.newest().await?, Some(elected));

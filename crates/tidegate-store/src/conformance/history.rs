@@ -32,7 +32,9 @@ pub async fn a_node_is_found_however_long_ago(database: &dyn Database) -> Outcom
     assert_eq!(rarely, [rare]);
     for (node, limit) in [("w1", 5), ("w1", 1_000), ("w11", 1_000), ("w99", 1_000)] {
         let query = HistoryQuery { node: Some(name(node)), limit };
-        let of_node = entries.iter().filter(|e| e.changes.iter().any(|c| c.node.as_str() == node));
+        let of_node = entries.iter().filter(|e| {
+            e.changes.iter().any(|c| c.node.as_str() == node) || e.orders.iter().any(|o| o.node.as_str() == node)
+        });
         let expected: Vec<_> = of_node.take(limit).cloned().collect();
         assert_eq!(store.history(&query).await?, expected, "{query:?}");
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use tidegate_core::log::{LogEntry, LogState};
+use tidegate_core::order::{OrderChange, OrderKind};
 use tidegate_core::position::{Revision, Term};
 use tokio::sync::Barrier;
 
-use super::scenario::{Random, Scenario, at};
+use super::scenario::{Random, Scenario, at, name, uid};
 use super::{Database, Outcome, cluster, open};
 use crate::{Store, StoreError};
 
@@ -68,11 +69,20 @@ pub async fn a_snapshot_that_the_log_denies_is_refused(database: &dyn Database) 
 
     let mut emptied = sound.clone();
     emptied.membership = LogState::default().membership;
+    let mut disordered = sound.clone();
+    let order = OrderChange {
+        uid: uid("u-w1"),
+        node: name("w1"),
+        kind: OrderKind::Drain,
+        by: String::new(),
+        why: "never asked for".to_owned(),
+    };
+    disordered.orders.apply(&order, at(Revision(5)));
     let mut elsewhen = sound.clone();
     elsewhen.position.revision = Revision(6);
     let mut usurped = sound.clone();
     usurped.position.term = Term(99);
-    for wrong in [emptied, elsewhen, usurped] {
+    for wrong in [emptied, disordered, elsewhen, usurped] {
         let error = store.write_snapshot(&wrong).await;
         assert!(matches!(error, Err(StoreError::Corrupt { .. })), "{error:?}");
     }

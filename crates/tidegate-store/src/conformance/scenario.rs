@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::ids::{NodeName, NodeUid};
-use tidegate_core::log::{Change, LogEntry, LogState, Phase};
+use tidegate_core::log::{Change, Decision, LogEntry, LogState, Phase};
 use tidegate_core::membership::{Member, MemberState};
+use tidegate_core::order::{OrderChange, OrderKind};
 use tidegate_core::position::{Revision, Term};
 use tidegate_core::time::after;
 
@@ -51,7 +52,9 @@ impl Scenario {
             self.state.election(HOSTILE, at)
         } else {
             let changes = (0..random.below(4)).map(|_| self.change(&mut random, at)).collect();
-            self.state.next_entry(self.term(), HOSTILE, at, changes)
+            let orders = (0..random.below(6).saturating_sub(3)).map(|_| order(&mut random)).collect();
+            let repairs = (0..random.below(8).saturating_sub(5)).map(|n| format!("{n} {HOSTILE}")).collect();
+            self.state.next_entry(self.term(), HOSTILE, at, Decision { changes, orders, repairs })
         };
         self.state.append(&entry).expect("a scenario follows the rules of the log");
         entry
@@ -97,6 +100,17 @@ impl Scenario {
         let from = Phase::of(self.state.membership.get(&uid));
         Change { uid, node: name(&node), from, to, rule, observation: HOSTILE.to_owned() }
     }
+}
+
+fn order(random: &mut Random) -> OrderChange {
+    let node = format!("w{}", random.below(12));
+    let kind = match random.below(3) {
+        0 => OrderKind::Undrain,
+        1 => OrderKind::Forget,
+        _ => OrderKind::Drain,
+    };
+    let (uid, node) = (uid(&format!("u-{node}")), name(&node));
+    OrderChange { uid, node, kind, by: HOSTILE.to_owned(), why: HOSTILE.to_owned() }
 }
 
 /// When the entry of this revision was written: one second after the one before, to the nanosecond.

@@ -38,7 +38,7 @@ pub(super) fn check_end(connection: &Connection, place: &Place, state: &LogState
     }
     let sql = "select state_hash from heads where cluster = ?1";
     let recorded: Option<String> = connection.query_row(sql, [place.cluster.as_str()], |row| row.get(0)).optional()?;
-    let computed = state.membership.hash().to_string();
+    let computed = state.state_hash().to_string();
     match recorded {
         Some(recorded) if recorded != computed => {
             let detail = format!("the state there hashed to {recorded}, now it hashes to {computed}");

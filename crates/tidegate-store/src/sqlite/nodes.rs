@@ -6,7 +6,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::Database;
 use super::failure::{Failure, Place};
-use crate::{NodeDocument, NodeDocumentId};
+use crate::repair::RepairPlan;
+use crate::{NodeDocument, NodeDocumentId, Repair};
 
 /// A row without its key, as text: what somebody wrote by hand need not be a document.
 type Columns = [String; 5];
@@ -30,25 +31,21 @@ impl Database {
     }
 
     /// Makes the table exactly these documents; a table that is right is not written to.
-    pub(super) fn repair_nodes(&mut self, active: &[NodeDocument]) -> Result<usize, Failure> {
+    pub(super) fn repair_nodes(&mut self, active: &[NodeDocument]) -> Result<Vec<Repair>, Failure> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut found = read(&transaction, &self.place)?;
-        let mut repairs = 0;
-        for document in active {
-            if found.remove(document.id.as_str()).as_ref() != Some(&columns(document)) {
-                upsert(&transaction, &self.place, document)?;
-                repairs += 1;
-            }
+        let found = read(&transaction, &self.place)?;
+        let plan = RepairPlan::new(active, &found, columns, |[_, _, node, ..]| node.clone());
+        for document in plan.missing.iter().chain(&plan.altered) {
+            upsert(&transaction, &self.place, document)?;
         }
-        for id in found.keys() {
+        for id in &plan.foreign {
             delete(&transaction, &self.place, id)?;
-            repairs += 1;
         }
         transaction.commit()?;
-        if repairs > 0 {
+        if !plan.repairs.is_empty() {
             self.step("nodes:written");
         }
-        Ok(repairs)
+        Ok(plan.repairs)
     }
 }
 

@@ -6,7 +6,7 @@ use tidegate_core::position::Revision;
 
 use super::Database;
 use super::failure::{Failure, Place};
-use super::{heads, rows};
+use super::{clusters, heads, rows};
 use crate::replay::check_next;
 
 impl Database {
@@ -15,6 +15,7 @@ impl Database {
         self.step("commit:begin");
         // IMMEDIATE: the check and the insert see the same log, whoever else writes.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        clusters::refuse_incomplete(&transaction, &self.place)?;
         check_next(heads::position(&transaction, &self.place)?, entry)?;
         insert(&transaction, &self.place, entry)?;
         heads::advance(&transaction, &self.place, entry)?;
@@ -80,18 +81,19 @@ fn entries(
     found.collect()
 }
 
-fn insert(connection: &Connection, place: &Place, entry: &LogEntry) -> Result<(), Failure> {
-    let changes =
-        serde_json::to_string(&entry.changes).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let sql = "insert into revisions (cluster, revision, term, holder, at, changes, state_hash)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+/// One entry, whatever it follows.
+pub(super) fn insert(connection: &Connection, place: &Place, entry: &LogEntry) -> Result<(), Failure> {
+    let sql = "insert into revisions (cluster, revision, term, holder, at, changes, orders, repairs, state_hash)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     connection.prepare_cached(sql)?.execute(params![
         place.cluster.as_str(),
         rows::integer(entry.revision.0)?,
         rows::integer(entry.term.0)?,
         entry.holder,
         entry.at.to_string(),
-        changes,
+        rows::json(&entry.changes)?,
+        rows::json(&entry.orders)?,
+        rows::json(&entry.repairs)?,
         entry.state_hash.to_string(),
     ])?;
     Ok(())

@@ -3,16 +3,27 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::failure::{Failure, Place};
+use super::upgrade;
 use crate::StoreError;
 
 /// Marks the file as ours (`file` and `pragma application_id` show it): "Tide".
 pub(super) const APPLICATION_ID: i64 = 0x5469_6465;
 
+/// One step from a version to the next.
+struct Migration {
+    /// What changes in the tables.
+    sql: &'static str,
+    /// What changes in the rows, where SQL does not suffice.
+    rows: Option<fn(&Transaction<'_>, &Place) -> Result<(), Failure>>,
+}
+
 /// Each step leads from the version that is its index to the next one, and none is ever edited once released:
 /// a change of the schema is one more step at the end.
-const MIGRATIONS: &[&str] = &[
+const MIGRATIONS: &[Migration] = &[
     // `at` and `since` are RFC 3339, `changes` and `membership` JSON: to be read with `sqlite3` and its JSON functions.
-    "create table revisions (
+    Migration {
+        rows: None,
+        sql: "create table revisions (
         cluster    text    not null,
         revision   integer not null check (revision > 0),
         term       integer not null,
@@ -47,6 +58,19 @@ const MIGRATIONS: &[&str] = &[
         cluster  text not null,
         primary key (cluster, _id)
     ) strict, without rowid;",
+    },
+    // Orders of operators, repairs of the read model, whose log it is, and whether a migration into it is under way.
+    Migration {
+        sql: "alter table revisions add column orders text not null default '[]';
+    alter table revisions add column repairs text not null default '[]';
+    alter table snapshots add column orders text not null default '{}';
+    create table clusters (
+        cluster    text    not null primary key,
+        uid        text,
+        incomplete integer not null default 0 check (incomplete in (0, 1))
+    ) strict, without rowid;",
+        rows: Some(upgrade::to_version_2),
+    },
 ];
 
 /// The version that this program reads and writes.
@@ -80,7 +104,10 @@ pub(super) fn migrate(connection: &mut Connection, place: &Place) -> Result<(), 
     check_ours(&transaction, place)?;
     let from = version(&transaction)?;
     for step in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
-        transaction.execute_batch(step)?;
+        transaction.execute_batch(step.sql)?;
+        if let Some(rows) = step.rows {
+            rows(&transaction, place)?;
+        }
     }
     mark(&transaction)?;
     transaction.commit()?;

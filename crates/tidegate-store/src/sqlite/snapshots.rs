@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
-use tidegate_core::log::{LogState, ReplayError, Snapshot};
+use tidegate_core::log::{LogState, Snapshot};
 use tidegate_core::position::Revision;
 
 use super::Database;
 use super::failure::{Failure, Place};
 use super::heads::check_end;
 use super::revisions::{entry_at, newest};
-use super::rows;
-use crate::replay::{PruneRule, replay, snapshot_problem};
+use super::{clusters, rows};
+use crate::replay::{PruneRule, replay, settle, snapshot_problem};
 use crate::{Retention, StoreError};
 
 /// The newest one is for loading, the others for the day when it turns out to be unreadable.
@@ -27,23 +27,35 @@ impl Database {
     /// The state that the log adds up to, as of one moment.
     pub(super) fn load(&mut self) -> Result<LogState, Failure> {
         let view = self.connection.transaction()?;
+        clusters::refuse_incomplete(&view, &self.place)?;
         let Sound { snapshot, skipped } = newest_sound(&view, &self.place)?;
         let base = snapshot.map_or_else(LogState::default, LogState::from_snapshot);
         let loaded = replay_from(&view, &self.place, base).and_then(|state| {
             check_end(&view, &self.place, &state)?;
             Ok(state)
         });
-        match (loaded, skipped) {
-            (Ok(state), Some(error)) => {
-                tracing::warn!(%error, "a snapshot was skipped: the log adds up without it");
-                Ok(state)
-            }
-            // Without that snapshot the entries do not suffice: it is what has to be cured.
-            (Err(Failure::Answer(StoreError::Damaged { source: ReplayError::Gap { .. }, .. })), Some(error)) => {
-                Err(error.into())
-            }
-            (loaded, _) => loaded,
+        match loaded {
+            Err(Failure::Answer(error)) => Ok(settle(Err(error), skipped)?),
+            Ok(state) => Ok(settle(Ok(state), skipped)?),
+            Err(failure) => Err(failure),
         }
+    }
+
+    /// All snapshots that agree with the log, oldest first.
+    pub(super) fn snapshots(&mut self) -> Result<Vec<Snapshot>, Failure> {
+        let view = self.connection.transaction()?;
+        let sql = format!("select {} from snapshots where cluster = ?1 order by revision", rows::SNAPSHOT);
+        let mut statement = view.prepare_cached(&sql)?;
+        let found = statement.query_and_then([self.place.cluster.as_str()], |row| rows::snapshot(row, &self.place))?;
+        let mut sound = Vec::new();
+        for snapshot in found {
+            match snapshot.and_then(|snapshot| vouch_for(&view, &self.place, snapshot)) {
+                Ok(snapshot) => sound.push(snapshot),
+                Err(Failure::Answer(error)) => tracing::warn!(%error, "a snapshot was left out"),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(sound)
     }
 
     /// Records a membership that the log agrees with; a second time replaces the first.
@@ -140,16 +152,17 @@ fn last_to_forget(connection: &Connection, place: &Place, rule: &PruneRule) -> R
     Ok(last)
 }
 
-fn insert(connection: &Connection, place: &Place, snapshot: &Snapshot) -> Result<(), Failure> {
-    let membership = serde_json::to_string(&snapshot.membership)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let sql = "insert or replace into snapshots (cluster, revision, term, at, membership) values (?1, ?2, ?3, ?4, ?5)";
+/// One snapshot, whatever the log says.
+pub(super) fn insert(connection: &Connection, place: &Place, snapshot: &Snapshot) -> Result<(), Failure> {
+    let sql = "insert or replace into snapshots (cluster, revision, term, at, membership, orders)
+               values (?1, ?2, ?3, ?4, ?5, ?6)";
     connection.prepare_cached(sql)?.execute(params![
         place.cluster.as_str(),
         rows::integer(snapshot.position.revision.0)?,
         rows::integer(snapshot.position.term.0)?,
         snapshot.at.to_string(),
-        membership,
+        rows::json(&snapshot.membership)?,
+        rows::json(&snapshot.orders)?,
     ])?;
     Ok(())
 }

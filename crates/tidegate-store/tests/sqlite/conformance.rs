@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use tidegate_core::ids::ClusterName;
 use tidegate_store::conformance::Database;
-use tidegate_store::{SqliteStore, Store, StoreError, conformance_suite};
+use tidegate_store::{SqliteStore, StoreError, Transfer, conformance_suite};
 
 /// One file; every handle is a connection of its own.
 struct SqliteFile {
@@ -26,7 +26,7 @@ impl SqliteFile {
 
 #[async_trait]
 impl Database for SqliteFile {
-    async fn open(&self, cluster: &ClusterName) -> Result<Arc<dyn Store>, StoreError> {
+    async fn open(&self, cluster: &ClusterName) -> Result<Arc<dyn Transfer>, StoreError> {
         Ok(Arc::new(SqliteStore::open(&self.path(), cluster)?))
     }
 }

@@ -7,9 +7,9 @@ use std::thread;
 use rusqlite::Connection;
 use tidegate_core::position::Revision;
 use tidegate_store::conformance::scenario::Scenario;
-use tidegate_store::{NodeDocument, Store};
+use tidegate_store::{NodeDocument, Repair, RepairKind, Store};
 
-use super::support::{Prepared, assert_for_people, open};
+use super::support::{Prepared, assert_for_people, cluster, open};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -47,7 +47,7 @@ fn a_mistyped_path_is_not_an_empty_store() {
 #[tokio::test]
 async fn the_nodes_table_has_the_shape_of_the_article() {
     let store = Prepared::new(40, &[]).await;
-    let documents = NodeDocument::all(&store.state.membership);
+    let documents = NodeDocument::all(&cluster(), &store.state.membership);
     open(&store.path()).unwrap().repair_nodes(&documents).await.unwrap();
     let connection = Connection::open(store.path()).unwrap();
     let mut statement = connection.prepare("select _id, ip, hostname from nodes order by _id").unwrap();
@@ -65,20 +65,23 @@ async fn the_nodes_table_has_the_shape_of_the_article() {
 #[tokio::test]
 async fn a_table_that_somebody_edited_is_repaired() {
     let store = Prepared::new(40, &[]).await;
-    let documents = NodeDocument::all(&store.state.membership);
+    let documents = NodeDocument::all(&cluster(), &store.state.membership);
     let handle = open(&store.path()).unwrap();
     handle.repair_nodes(&documents).await.unwrap();
     let one = &documents[0].id;
     store.by_hand(&format!("update nodes set ip = 'not an address' where _id = '{one}'"));
     store.by_hand("insert into nodes values ('', '', '', '', '', '', 'prod')");
-    assert_eq!(handle.repair_nodes(&documents).await.unwrap(), 2);
-    assert_eq!(handle.repair_nodes(&documents).await.unwrap(), 0);
+    let repairs = handle.repair_nodes(&documents).await.unwrap();
+    let altered = Repair { kind: RepairKind::Altered, id: one.to_string(), node: documents[0].node.to_string() };
+    let foreign = Repair { kind: RepairKind::Foreign, id: String::new(), node: String::new() };
+    assert_eq!(repairs, [altered, foreign]);
+    assert_eq!(handle.repair_nodes(&documents).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn a_repair_of_a_table_that_is_right_writes_nothing() {
     let store = Prepared::new(40, &[]).await;
-    let documents = NodeDocument::all(&store.state.membership);
+    let documents = NodeDocument::all(&cluster(), &store.state.membership);
     let handle = open(&store.path()).unwrap();
     handle.repair_nodes(&documents).await.unwrap();
     let observer = Connection::open(store.path()).unwrap();

@@ -1,0 +1,68 @@
+//! Collection `revisions`: the log itself.
+
+use std::sync::atomic::Ordering;
+
+use mongodb::bson::doc;
+use tidegate_core::log::LogEntry;
+use tidegate_core::position::Revision;
+
+use super::connection::{Database, Failure, all};
+use super::documents;
+use super::failure::is_duplicate;
+use crate::StoreError;
+use crate::replay::check_next;
+
+impl Database {
+    /// Inserts the next entry: one document, on the disks of a majority when this returns.
+    ///
+    /// What it follows is looked up by key. Nothing can come between, as an entry is never changed and the start of the
+    /// log is forgotten from its beginning: an entry whose predecessor is there was not forgotten itself.
+    pub(super) async fn append(&self, entry: &LogEntry) -> Result<(), Failure> {
+        let before = Revision(entry.revision.0.saturating_sub(1));
+        let predecessor = if before == Revision(0) { None } else { self.entry(before).await? };
+        let newest = match predecessor {
+            Some(entry) => entry.position(),
+            None => self.newest().await?.map(|entry| entry.position()).unwrap_or_default(),
+        };
+        check_next(newest, entry)?;
+        if !self.complete.load(Ordering::Relaxed) {
+            self.refuse_incomplete().await?;
+        }
+        match self.revisions.insert_one(documents::of_entry(&self.place, entry)?).await {
+            Err(error) if is_duplicate(&error) => Err(StoreError::Taken { revision: entry.revision }.into()),
+            outcome => {
+                outcome?;
+                // No migration begins on a log that has an entry: one question less for the next commit.
+                self.complete.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// One entry.
+    pub(super) async fn entry(&self, revision: Revision) -> Result<Option<LogEntry>, Failure> {
+        let found = self.revisions.find_one(doc! { "_id": documents::key(&self.place, revision) }).await?;
+        Ok(found.map(|document| documents::entry(&self.place, document)).transpose()?)
+    }
+
+    /// The newest entry.
+    pub(super) async fn newest(&self) -> Result<Option<LogEntry>, Failure> {
+        let found = self.revisions.find_one(documents::everything(&self.place)).sort(doc! { "_id": -1 }).await?;
+        Ok(found.map(|document| documents::entry(&self.place, document)).transpose()?)
+    }
+
+    /// Up to `size` entries below a revision, newest first.
+    pub(super) async fn page(&self, below: Revision, size: usize) -> Result<Vec<LogEntry>, Failure> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let range = documents::range(&self.place, Revision(0), below);
+        let found = all(self.revisions.find(range).sort(doc! { "_id": -1 }).limit(size)).await?;
+        Ok(found.into_iter().map(|document| documents::entry(&self.place, document)).collect::<Result<_, _>>()?)
+    }
+
+    /// The entries after a revision, oldest first.
+    pub(super) async fn entries_after(&self, revision: Revision) -> Result<Vec<LogEntry>, Failure> {
+        let range = documents::range(&self.place, revision.next(), Revision(u64::MAX));
+        let found = all(self.revisions.find(range).sort(doc! { "_id": 1 })).await?;
+        Ok(found.into_iter().map(|document| documents::entry(&self.place, document)).collect::<Result<_, _>>()?)
+    }
+}
