@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod phases;
 mod servers;
+mod static_binary;
 mod test;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Command {
     Check,
     /// Everything: servers, check, build, all tests; needs root for the network namespaces
     Test(test::Options),
+    /// The static binary of the image: build it, and try it in an empty root (minutes; needs root)
+    Static(static_binary::Options),
     /// Figures beside a baseline of the same run
     Bench(bench::Bench),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Servers => servers::run(),
         Command::Check => check::run(),
+        Command::Static(options) => static_binary::run(&options),
         Command::Test(options) => test::run(&options),
     };
     match result {
