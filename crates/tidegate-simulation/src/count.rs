@@ -1,0 +1,58 @@
+//! What a run has seen: a simulation in which nothing is ever refused proves nothing.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// How often something happened.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl AddAssign for Counts {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+
+        impl fmt::Display for Counts {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(writeln!(f, "{:>12}  {}", self.$name, stringify!($name).replace('_', " "))?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+counts! {
+    /// Faults that began.
+    faults,
+    /// Changes of the cluster and wishes of operators.
+    happenings,
+    /// Entries that the store took.
+    commits,
+    /// Entries that opened a term.
+    elections,
+    /// Entries of an older term that came after a newer one, and were refused.
+    old_terms_refused_by_the_store,
+    /// States of an older position that reached an agent, and were refused.
+    old_positions_refused_by_agents,
+    /// States that were sent.
+    pushes,
+    /// States that became live.
+    applies,
+    /// Nodes that were taken out.
+    removals,
+    /// Drains that ended before their deadline.
+    early_drains,
+    /// Finalizers taken off a node that was being deleted.
+    releases,
+    /// Orders of operators that were recorded.
+    orders,
+    /// Writes whose answer was lost.
+    lost_answers,
+    /// Times at which every rule without faults was looked at.
+    calm_checks,
+}

@@ -1,0 +1,76 @@
+//! One process of a controller: it can be stopped and killed from outside, and nothing of it gets out then.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Poll, Waker};
+
+use tokio::sync::watch;
+
+use crate::parties::ReplicaId;
+
+/// How a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pulse {
+    Runs,
+    /// SIGSTOP.
+    Stopped,
+    /// SIGKILL: for ever.
+    Dead,
+}
+
+/// One process, from its start to its end.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) replica: ReplicaId,
+    /// Another one for each process.
+    pub(crate) holder: String,
+    pulse: watch::Sender<Pulse>,
+    waits: Mutex<Option<Waker>>,
+}
+
+impl Life {
+    pub(crate) fn new(replica: ReplicaId, start: u32) -> Self {
+        let holder = format!("{replica}_{start}");
+        Self { replica, holder, pulse: watch::Sender::new(Pulse::Runs), waits: Mutex::new(None) }
+    }
+
+    pub(crate) fn pulse(&self) -> Pulse {
+        *self.pulse.borrow()
+    }
+
+    pub(crate) fn set(&self, pulse: Pulse) {
+        if self.pulse() == Pulse::Dead {
+            return;
+        }
+        self.pulse.send_replace(pulse);
+        if let Some(waker) = self.waits.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+
+    /// Everything that enters or leaves the process passes here: while it is stopped nothing does, and never again
+    /// when it is dead.
+    pub(crate) async fn gate(&self) {
+        if self.pulse() == Pulse::Runs {
+            return;
+        }
+        let mut pulse = self.pulse.subscribe();
+        if pulse.wait_for(|p| *p == Pulse::Runs).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Runs the process's main task, which is not even looked at while the process is stopped.
+    pub(crate) async fn live<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if self.pulse() == Pulse::Runs {
+                return work.as_mut().poll(context);
+            }
+            *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}

@@ -1,0 +1,128 @@
+//! What must be so when nothing has been wrong for a while.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tidegate_core::desired::DesiredState;
+use tidegate_core::ids::{NodeName, NodeUid};
+use tidegate_core::time::elapsed;
+
+use super::{PEACE, Run};
+use crate::parties::AgentId;
+use crate::replica::Replica;
+use crate::violation::Invariant;
+use crate::world::{State, wall_at};
+
+/// Within this after the last trouble of the controllers there is one leader (20 s), and a look comes every 5 s.
+const ELECTED: Duration = Duration::from_secs(20);
+/// A node that has been well for this long has joined (10 s) and is live.
+const JOINED: Duration = Duration::from_secs(15);
+
+impl Run {
+    /// Looks whether all is well that must be by now.
+    pub(super) async fn look(&mut self) {
+        self.look_for_the_dead().await;
+        let now = self.world.now();
+        let (control_calm, calm) = {
+            let state = self.world.state();
+            (state.weather.control_calm_since(now), state.weather.calm_since(now))
+        };
+        self.look_at_finalizers(control_calm);
+        if now >= control_calm + ELECTED {
+            self.look_for_the_leader();
+        }
+        if now >= calm + PEACE {
+            self.look_for_the_well();
+        }
+    }
+
+    /// The faults are long over, and the cluster has not changed since.
+    pub(super) fn look_at_the_end(&mut self) {
+        self.look_for_the_leader();
+        let now = self.world.now();
+        let mut state = self.world.state();
+        state.oracle.counts.calm_checks += 1;
+        let wanted = names(&state, &state.oracle.well_for(JOINED, now));
+        let position = state.oracle.log().position;
+        let agents: Vec<AgentId> = state.agents.keys().copied().collect();
+        for agent in agents {
+            let (served, drained) = served(state.agents.get(&agent).and_then(|a| a.live()));
+            let at = state.oracle.live_at(agent);
+            if served != wanted || !drained.is_empty() || at != Some(position) {
+                let detail = format_args!(
+                    "{agent} serves {served:?} and drains {drained:?} at {at:?}; the log is at {position}, and {wanted:?} should be served"
+                );
+                state.judge().1.accuse(Invariant::Converges, detail);
+            }
+        }
+    }
+
+    /// A controller never ends by itself.
+    async fn look_for_the_dead(&mut self) {
+        let mut words = Vec::new();
+        for replica in self.replicas.values_mut().filter(|r| r.has_quit()) {
+            words.push(replica.last_words().await);
+        }
+        for word in words {
+            self.accuse(Invariant::StaysAlive, format_args!("{word}"));
+        }
+    }
+
+    fn look_at_finalizers(&self, control_calm: Duration) {
+        let mut state = self.world.state();
+        let nodes: Vec<_> = state.cluster.nodes().values().filter(|n| n.finalizer).cloned().collect();
+        for node in nodes {
+            let Some(deleted) = node.deleting else { continue };
+            let (oracle, mut moment) = state.judge();
+            oracle.still_held(&mut moment, &node.name, elapsed(wall_at(Duration::ZERO), deleted), control_calm);
+        }
+    }
+
+    /// Exactly one process may act, and exactly that one says that it leads.
+    fn look_for_the_leader(&self) {
+        let now = self.world.now();
+        let acting: Vec<String> = {
+            let state = self.world.state();
+            let holders = self.replicas.values().filter_map(Replica::holder);
+            holders.filter(|h| state.oracle.may_act(h, now)).map(str::to_owned).collect()
+        };
+        let leads = |r: &&Replica| {
+            let status = r.api().and_then(tidegate_controller::ApiState::status);
+            status.is_some_and(|status| status.leader.is_self)
+        };
+        let leading: Vec<&str> = self.replicas.values().filter(leads).filter_map(Replica::holder).collect();
+        if acting.len() != 1 || acting != leading {
+            let detail = format_args!("{acting:?} may act, {leading:?} say that they lead");
+            self.accuse(Invariant::OneLeader, detail);
+        }
+    }
+
+    /// Nodes that have been well all the time are served by every load balancer.
+    fn look_for_the_well(&self) {
+        let now = self.world.now();
+        let mut state = self.world.state();
+        state.oracle.counts.calm_checks += 1;
+        let wanted = names(&state, &state.oracle.well_for(PEACE, now));
+        let agents: Vec<AgentId> = state.agents.keys().copied().collect();
+        for agent in agents {
+            let (served, _) = served(state.agents.get(&agent).and_then(|a| a.live()));
+            if let Some(missing) = wanted.difference(&served).next() {
+                let detail = format_args!("{missing} has been well for long, and {agent} does not serve it");
+                state.judge().1.accuse(Invariant::Converges, detail);
+            }
+        }
+    }
+}
+
+fn names(state: &State, uids: &BTreeSet<NodeUid>) -> BTreeSet<NodeName> {
+    let nodes = state.cluster.nodes().values().filter(|n| uids.contains(&n.uid));
+    nodes.map(|n| n.name.clone()).collect()
+}
+
+/// The nodes that an agent serves, and those that drain there.
+fn served(live: Option<&DesiredState>) -> (BTreeSet<NodeName>, BTreeSet<NodeName>) {
+    let pool = || live.into_iter().flat_map(|s| s.pools.values().flatten());
+    let active = pool().filter(|b| b.is_active()).map(|b| b.node.clone()).collect();
+    let draining = pool().filter(|b| !b.is_active()).map(|b| b.node.clone()).collect();
+    (active, draining)
+}

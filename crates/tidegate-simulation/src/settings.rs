@@ -1,0 +1,38 @@
+//! How the controllers of every run are configured: the defaults, mostly.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tidegate_controller::ControllerSettings;
+use tidegate_core::desired::{Balance, Listener, Protocol, ProxyProtocol};
+use tidegate_core::finalizer::FinalizerPolicy;
+use tidegate_core::ids::ListenerName;
+use tidegate_core::lease::LeasePolicy;
+use tidegate_core::policy::NodePolicy;
+
+use crate::oracle::cluster;
+
+pub(crate) fn settings(holder: String) -> ControllerSettings {
+    ControllerSettings {
+        cluster: cluster(),
+        policy: NodePolicy::default(),
+        listeners: listeners(),
+        resync: Duration::from_secs(60),
+        holder,
+        finalizer: FinalizerPolicy::default(),
+        lease: LeasePolicy::default(),
+    }
+}
+
+pub(crate) fn listeners() -> Vec<Listener> {
+    vec![Listener {
+        name: ListenerName::parse("http").expect("letters are a name"),
+        bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)),
+        protocol: Protocol::Tcp,
+        target_port: 80,
+        balance: Balance::RoundRobin,
+        proxy_protocol: ProxyProtocol::None,
+        source_ranges: Vec::new(),
+        allow_empty: false,
+    }]
+}
