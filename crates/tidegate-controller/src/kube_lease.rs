@@ -183,7 +183,7 @@ async fn watch_vacancies(api: Api<Lease>, name: String, out: mpsc::Sender<()>) {
         };
         if vacant {
             // One word that waits says as much as two.
-            drop(out.try_send(()));
+            let _ = out.try_send(());
         }
     }
 }

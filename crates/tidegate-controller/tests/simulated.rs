@@ -23,6 +23,14 @@ mod identities;
 mod lies;
 #[path = "simulated/quiet.rs"]
 mod quiet;
+#[path = "simulated/drains.rs"]
+mod drains;
+#[path = "simulated/election.rs"]
+mod election;
+#[path = "simulated/finalizer.rs"]
+mod finalizer;
+#[path = "simulated/replica.rs"]
+mod replica;
 #[path = "simulated/restart.rs"]
 mod restart;
 #[path = "simulated/store.rs"]

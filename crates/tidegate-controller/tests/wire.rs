@@ -24,6 +24,9 @@ mod kube_server;
 mod kube_source;
 #[path = "wire/publisher.rs"]
 mod publisher;
+#[path = "simulated/replica.rs"]
+#[allow(dead_code, reason = "shared with the simulation")]
+mod replica;
 #[path = "wire/sqlite.rs"]
 mod sqlite;
 #[path = "simulated/store.rs"]

@@ -105,8 +105,13 @@ impl Claim {
         }
     }
 
-    /// When to try again.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.retry.due().filter(|_| self.state != State::Settled)
+    /// When to try again; nothing while an answer is awaited, or only a leader could do something.
+    pub(super) fn due(&self, leads: bool) -> Option<Instant> {
+        let waits = match &self.state {
+            State::Unknown => true,
+            State::Known(_) => leads,
+            State::Asked | State::Settled => false,
+        };
+        self.retry.due().filter(|_| waits)
     }
 }

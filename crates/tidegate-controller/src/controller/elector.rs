@@ -24,6 +24,9 @@ pub(super) use roster::Roster;
 /// Notices that may wait: the loop gives one and then waits for what comes of it.
 const NOTICES: usize = 4;
 
+/// Tries to give the Lease up at the end; without success the others wait for it to run out.
+const RESIGN_TRIES: usize = 3;
+
 /// How a step about the Lease ended.
 enum Done {
     Waited,
@@ -136,7 +139,7 @@ impl Elector {
         }
     }
 
-    /// Reads at once, whenever the next look is due.
+    /// Reads at once.
     async fn look(&mut self) {
         let started = self.moment();
         let done = carry_out(self.client.clone(), LeaseStep::Read, self.origin, self.call_limit).await;
@@ -185,20 +188,27 @@ impl Elector {
     }
 
     async fn resign(&mut self) {
-        // A renewal that was under way may have made the known version an old one: then once more.
-        for _ in 0..2 {
-            let Some((record, version)) = self.candidate.release(self.clock.now()) else { break };
-            self.tell();
-            match timeout(self.call_limit, self.client.write(&record, Some(&version))).await {
-                Ok(Ok(LeaseWrite::Conflict)) => self.look().await,
-                Ok(Ok(LeaseWrite::Done(_))) => {
-                    info!("the Lease is given up");
-                    break;
-                }
-                _ => break,
+        let leads = matches!(self.candidate.standing(self.moment()), Elected::Leader { .. });
+        // A renewal that was under way may have made the known version an old one: it is read, and tried again.
+        for _ in 0..RESIGN_TRIES {
+            if !leads || self.give_up().await {
+                break;
             }
+            self.look().await;
         }
         drop(timeout(self.call_limit, self.client.withdraw(&self.holder)).await);
+    }
+
+    /// Whether the Lease is not ours any more.
+    async fn give_up(&mut self) -> bool {
+        let Some((record, version)) = self.candidate.release(self.clock.now()) else { return false };
+        self.tell();
+        let write = timeout(self.call_limit, self.client.write(&record, Some(&version))).await;
+        let done = matches!(write, Ok(Ok(LeaseWrite::Done(_))));
+        if done {
+            info!("the Lease is given up");
+        }
+        done
     }
 }
 

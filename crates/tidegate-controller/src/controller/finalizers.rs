@@ -157,9 +157,13 @@ impl Finalizers {
         self.wake_at
     }
 
-    /// When something that failed may be tried again.
+    /// When something that failed may be tried again; nothing for what is being tried: its end is a message.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.rests.values().filter_map(|(_, retry)| retry.due()).min()
+        if self.under_way.len() >= AT_A_TIME {
+            return None;
+        }
+        let resting = self.rests.iter().filter(|(uid, _)| !self.under_way.contains(*uid));
+        resting.filter_map(|(_, (_, retry))| retry.due()).min()
     }
 
     fn status(&self, held: &HeldNode, scene: &Scene<'_>) -> FinalizerStatus {

@@ -89,9 +89,14 @@ impl Record {
         self.pending.is_some()
     }
 
+    /// Whether the Lease allows a write at this moment. Without it nothing is tried, and so nothing is due.
+    fn may_write(&self) -> bool {
+        self.tenure.as_ref().is_some_and(may_write)
+    }
+
     /// When the entry that waits should be tried again.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.pending.as_ref().and_then(|_| self.retry.due())
+        self.pending.as_ref().filter(|_| self.may_write()).and_then(|_| self.retry.due())
     }
 
     /// Takes in what a follower has read; answers whether it was news.
@@ -132,7 +137,7 @@ impl Record {
 
     /// Tries the entry that waits again, if its time has come.
     pub(super) async fn flush(&mut self) -> Result<Option<LogEntry>, ControllerError> {
-        if !self.retry.is_due() || !self.tenure.as_ref().is_some_and(may_write) {
+        if !self.retry.is_due() || !self.may_write() {
             return Ok(None);
         }
         let Some(entry) = self.pending.take() else { return Ok(None) };

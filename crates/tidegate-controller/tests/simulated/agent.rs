@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidegate_controller::{PublishError, Publisher};
-use tidegate_core::desired::DesiredState;
-use tidegate_core::ids::LoadBalancerName;
-use tidegate_core::protocol::{AgentStatus, ApplyReport, EngineHealth, Failure, Live, Outcome};
+use tidegate_core::desired::{Backend, DesiredState};
+use tidegate_core::ids::{ListenerName, LoadBalancerName};
+use tidegate_core::protocol::{AgentStatus, ApplyReport, EngineHealth, Failure, Live, LiveBackend, Outcome};
 use tidegate_core::webhook::{Admission, Admitted};
 
 /// What happens to one push.
@@ -40,6 +40,8 @@ pub struct Inner {
     pub apply_takes: Duration,
     outstanding: usize,
     pub most_outstanding: usize,
+    /// Open connections to each backend; none: this engine cannot tell.
+    pub connections: Option<u64>,
 }
 
 pub struct FakeAgent {
@@ -60,6 +62,7 @@ impl FakeAgent {
             apply_takes: Duration::from_millis(20),
             outstanding: 0,
             most_outstanding: 0,
+            connections: None,
         };
         Self { name: LoadBalancerName::parse(name).unwrap(), inner: Mutex::new(inner) }
     }
@@ -129,6 +132,19 @@ impl FakeAgent {
     }
 }
 
+fn backends(inner: &Inner) -> Vec<LiveBackend> {
+    let pools = inner.live.iter().flat_map(|state| &state.pools);
+    let backends = pools.flat_map(|(listener, pool)| pool.iter().map(move |backend| (listener, backend)));
+    let live = |(listener, b): (&ListenerName, &Backend)| LiveBackend {
+        listener: listener.clone(),
+        node: b.node.clone(),
+        address: b.address,
+        draining: !b.is_active(),
+        connections: inner.connections,
+    };
+    backends.map(live).collect()
+}
+
 fn live_of(inner: &Inner) -> Option<Live> {
     inner.live.as_ref().map(|s| Live { position: s.position, hash: s.hash })
 }
@@ -164,7 +180,7 @@ impl Publisher for FakeAgent {
             live: live_of(&inner),
             pending: inner.admission.newest().filter(|n| live_of(&inner).is_none_or(|l| l.position < *n)),
             last_error: None,
-            backends: Vec::new(),
+            backends: backends(&inner),
             reloads: inner.applied.len() as u64,
             old_generations: 0,
         })

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tidegate_core::ids::ClusterName;
 use tidegate_core::log::{LogEntry, LogState, Snapshot};
 use tidegate_core::position::Revision;
-use tidegate_store::{HistoryQuery, NodeDocument, NodeDocumentId, Retention, Store, StoreError};
+use tidegate_store::{HistoryQuery, NodeDocument, NodeDocumentId, Repair, RepairKind, Retention, Store, StoreError};
 
 /// How an append misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,11 @@ pub struct Inner {
     /// Changes of what is stored, of any kind.
     pub writes: usize,
     pub fault: Option<Fault>,
+    /// How long an append takes from the call to the write.
+    pub append_takes: Duration,
+    /// Appends that were refused because the revision was taken.
+    pub refused: Vec<LogEntry>,
+    pub owner: Option<String>,
 }
 
 #[derive(Default)]
@@ -79,9 +86,12 @@ impl Store for MemoryStore {
             std::future::pending::<()>().await;
         }
         self.check("inserting a revision")?;
+        let takes = self.inner().append_takes;
+        tokio::time::sleep(takes).await;
         let mut inner = self.inner();
         let expected = inner.log.last().map_or(Revision(1), |e| e.revision.next());
         if entry.revision < expected {
+            inner.refused.push(entry.clone());
             return Err(StoreError::Taken { revision: entry.revision });
         }
         assert_eq!(entry.revision, expected, "a gap in the log");
@@ -128,17 +138,32 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn repair_nodes(&self, active: &[NodeDocument]) -> Result<usize, StoreError> {
+    async fn repair_nodes(&self, active: &[NodeDocument]) -> Result<Vec<Repair>, StoreError> {
         self.check("repairing documents")?;
         let mut inner = self.inner();
         let wanted: BTreeMap<_, _> = active.iter().map(|d| (d.id.clone(), d.clone())).collect();
-        let stale = inner.documents.iter().filter(|(id, d)| wanted.get(id) != Some(d)).count();
-        let missing = wanted.keys().filter(|id| !inner.documents.contains_key(id)).count();
-        if stale + missing > 0 {
+        let repair = |kind, d: &NodeDocument| Repair { kind, id: d.id.to_string(), node: d.node.to_string() };
+        let missing = wanted.values().filter(|d| !inner.documents.contains_key(&d.id));
+        let foreign = inner.documents.values().filter(|d| !wanted.contains_key(&d.id));
+        let altered = wanted.values().filter(|d| inner.documents.get(&d.id).is_some_and(|found| found != *d));
+        let repairs: Vec<Repair> = missing
+            .map(|d| repair(RepairKind::Missing, d))
+            .chain(altered.map(|d| repair(RepairKind::Altered, d)))
+            .chain(foreign.map(|d| repair(RepairKind::Foreign, d)))
+            .collect();
+        if !repairs.is_empty() {
             inner.documents = wanted;
             inner.writes += 1;
         }
-        Ok(stale + missing)
+        Ok(repairs)
+    }
+
+    async fn claim(&self, uid: &str) -> Result<(), StoreError> {
+        self.check("claiming")?;
+        let mut inner = self.inner();
+        let theirs = inner.owner.get_or_insert_with(|| uid.to_owned()).clone();
+        let cluster = ClusterName::parse("test").unwrap();
+        if theirs == uid { Ok(()) } else { Err(StoreError::OtherCluster { cluster, ours: uid.to_owned(), theirs }) }
     }
 
     async fn prune(&self, _: Retention, _: Timestamp) -> Result<u64, StoreError> {

@@ -7,21 +7,27 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use tidegate_controller::{ApiState, Clock, Controller, ControllerError, ControllerSettings, NodeSource, Publisher};
+use tidegate_controller::{
+    ApiState, Clock, Controller, ControllerError, ControllerSettings, LeaseClient, NodeSource, Publisher, Seams,
+};
 use tidegate_core::desired::{Balance, Listener, Protocol, ProxyProtocol};
+use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName, NodeUid};
+use tidegate_core::lease::LeasePolicy;
 use tidegate_core::log::Phase;
 use tidegate_core::node::{AddressType, Condition, ConditionStatus, Node, NodeAddress};
 use tidegate_core::policy::NodePolicy;
 use tidegate_core::status::ClusterStatus;
 use tidegate_core::time::after;
 use tidegate_store::Store;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::FakeAgent;
 use crate::cluster::FakeCluster;
+use crate::replica::{FakeLease, FakeNodes};
 use crate::store::MemoryStore;
 
 /// Wall-clock time that goes with tokio's virtual time.
@@ -57,6 +63,8 @@ pub fn worker(node: &str, address: &str) -> Node {
         created: Some(Timestamp::from_second(1_700_000_000).unwrap()),
         deleting: None,
         labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        finalizer: false,
         taints: BTreeSet::new(),
         unschedulable: false,
         addresses: vec![NodeAddress { kind: AddressType::InternalIp, address: address.parse().unwrap() }],
@@ -103,6 +111,9 @@ pub fn settings(holder: &str) -> ControllerSettings {
         listeners: vec![listener()],
         resync: seconds(60),
         holder: holder.to_owned(),
+        // Most tests count writes and events, and have nothing to do with it.
+        finalizer: FinalizerPolicy { enabled: false, ..FinalizerPolicy::default() },
+        lease: LeasePolicy::default(),
     }
 }
 
@@ -113,6 +124,9 @@ pub struct World {
     pub agents: Vec<Arc<FakeAgent>>,
     pub clock: TestClock,
     pub settings: ControllerSettings,
+    pub nodes: FakeNodes,
+    /// None: each controller leads, always.
+    pub lease: Option<FakeLease>,
 }
 
 /// A controller that runs in a [`World`].
@@ -120,14 +134,18 @@ pub struct Running {
     pub api: ApiState,
     pub registry: Arc<Registry>,
     shutdown: CancellationToken,
+    pause: watch::Sender<bool>,
     task: JoinHandle<Result<(), ControllerError>>,
 }
 
 impl World {
     pub fn new(nodes: Vec<Node>) -> Self {
         let clock = TestClock { start: Instant::now() };
+        let cluster = Arc::new(FakeCluster::new(nodes));
         Self {
-            cluster: Arc::new(FakeCluster::new(nodes)),
+            nodes: FakeNodes::new(cluster.clone()),
+            lease: None,
+            cluster,
             store: Arc::new(MemoryStore::default()),
             agents: vec![Arc::new(FakeAgent::new("lb-1"))],
             clock,
@@ -145,13 +163,24 @@ impl World {
 
     pub fn start_on(&self, store: Arc<dyn Store>, settings: ControllerSettings) -> Running {
         let mut registry = Registry::default();
-        let source: Arc<dyn NodeSource> = self.cluster.clone();
-        let publishers = self.agents.iter().map(|a| a.clone() as Arc<dyn Publisher>).collect();
-        let clock = Arc::new(self.clock.clone());
-        let controller = Controller::new(settings, store, source, publishers, clock, &mut registry);
+        let seams = self.seams(store);
+        let controller = Controller::new(settings, seams, &mut registry);
         let (api, shutdown) = (controller.api(), CancellationToken::new());
-        let task = tokio::spawn(controller.run(shutdown.clone()));
-        Running { api, registry: Arc::new(registry), shutdown, task }
+        let (pause, paused) = watch::channel(false);
+        let task = tokio::spawn(Pausable::run(controller.run(shutdown.clone()), paused));
+        Running { api, registry: Arc::new(registry), shutdown, pause, task }
+    }
+
+    fn seams(&self, store: Arc<dyn Store>) -> Seams {
+        let source: Arc<dyn NodeSource> = self.cluster.clone();
+        Seams {
+            store,
+            source,
+            publishers: self.agents.iter().map(|a| a.clone() as Arc<dyn Publisher>).collect(),
+            clock: Arc::new(self.clock.clone()),
+            nodes: Arc::new(self.nodes.clone()),
+            election: self.lease.clone().map(|lease| Arc::new(lease) as Arc<dyn LeaseClient>),
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -191,6 +220,16 @@ impl Running {
         self.api.status().expect("a term should be open")
     }
 
+    /// As SIGKILL: nothing of it is ever polled again.
+    pub fn kill(self) {
+        self.task.abort();
+    }
+
+    /// As SIGSTOP and SIGCONT: nothing of it runs, and time goes on.
+    pub fn pause(&self, paused: bool) {
+        self.pause.send_replace(paused);
+    }
+
     pub async fn stop(self) -> Result<(), ControllerError> {
         self.shutdown.cancel();
         self.task.await.unwrap()
@@ -210,4 +249,21 @@ pub async fn eventually(limit: Duration, mut holds: impl FnMut() -> bool, state:
         sleep(Duration::from_millis(5)).await;
     }
     start.elapsed()
+}
+
+/// A future that is not polled while it is paused.
+struct Pausable;
+
+impl Pausable {
+    async fn run<T>(future: impl Future<Output = T>, mut paused: watch::Receiver<bool>) -> T {
+        let mut future = std::pin::pin!(future);
+        loop {
+            drop(paused.wait_for(|paused| !paused).await);
+            tokio::select! {
+                biased;
+                Ok(_) = paused.wait_for(|paused| *paused) => {}
+                value = &mut future => return value,
+            }
+        }
+    }
 }

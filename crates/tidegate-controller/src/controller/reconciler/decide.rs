@@ -26,7 +26,9 @@ const MAX_ROUNDS: usize = 6;
 impl Reconciler {
     pub(super) fn must_decide(&mut self) -> bool {
         let now = Instant::now();
-        let timed = [self.wake_at, self.record.retry_at(), self.claim.due(), self.finalizers.retry_at()];
+        let leads = self.record.leads();
+        let retries = [self.claim.due(leads), self.finalizers.retry_at().filter(|_| leads)];
+        let timed = [self.wake_at, self.record.retry_at()].into_iter().chain(retries);
         let timed = timed.into_iter().flatten().any(|at| at <= now);
         // Both are asked: noticing that freshness was lost must not wait for another reason.
         (self.gather.has_changed() || timed) && self.debounce.is_ready()
@@ -36,15 +38,17 @@ impl Reconciler {
         let now = Instant::now();
         let decision = if self.gather.has_changed() { self.debounce.ready_at() } else { None };
         let leads = self.record.leads();
+        // A leader whose term the store does not take yet neither leads nor follows.
+        let follows = self.office.tenure().is_none_or(|tenure| tenure.number() <= self.overruled);
         let timers = [
             decision,
             self.wake_at,
             self.record.retry_at(),
             self.record.open_at(),
             self.gather.wake_at(),
-            self.claim.due(),
+            self.claim.due(leads),
             self.finalizers.retry_at().filter(|_| leads),
-            self.follow.due().filter(|_| !leads),
+            self.follow.due().filter(|_| follows),
             self.office.ends_at().filter(|at| leads || *at > now),
         ];
         let next = timers.into_iter().flatten().min().unwrap_or(now + LONGEST_SLEEP);

@@ -90,7 +90,7 @@ impl Record {
 
     /// When opening the term should be tried again.
     pub(in crate::controller) fn open_at(&self) -> Option<tokio::time::Instant> {
-        self.retry.due().filter(|_| self.tenure.is_some() && self.opened.is_none())
+        self.retry.due().filter(|_| self.may_write() && self.opened.is_none())
     }
 
     fn cannot_open(&mut self, error: StoreError) -> Result<Option<LogEntry>, ControllerError> {
