@@ -15,6 +15,12 @@ mod agent;
 mod cluster;
 #[path = "simulated/delivery.rs"]
 mod delivery;
+#[path = "simulated/drains.rs"]
+mod drains;
+#[path = "simulated/election.rs"]
+mod election;
+#[path = "simulated/finalizer.rs"]
+mod finalizer;
 #[path = "simulated/frozen.rs"]
 mod frozen;
 #[path = "simulated/identities.rs"]
@@ -23,12 +29,6 @@ mod identities;
 mod lies;
 #[path = "simulated/quiet.rs"]
 mod quiet;
-#[path = "simulated/drains.rs"]
-mod drains;
-#[path = "simulated/election.rs"]
-mod election;
-#[path = "simulated/finalizer.rs"]
-mod finalizer;
 #[path = "simulated/replica.rs"]
 mod replica;
 #[path = "simulated/restart.rs"]

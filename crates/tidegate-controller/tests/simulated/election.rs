@@ -50,7 +50,8 @@ async fn a_follower_serves_its_status_and_neither_writes_nor_pushes() {
     let world = replicated(3);
     let [one, two] = start(&world, ["one", "two"]).await;
     assert!(world.store.inner().log.iter().all(|entry| entry.holder == "one"));
-    let (pushes, polls) = (world.agents[0].inner().pushes, world.agents[0].inner().polls);
+    let pushes = world.agents[0].inner().pushes;
+    let polls = world.agents[0].inner().polls;
     one.pause(true);
     sleep(seconds(5)).await;
     assert_eq!(world.agents[0].inner().pushes, pushes, "only the leader pushes");
@@ -197,9 +198,13 @@ async fn two_controllers_with_two_leases_on_one_store_say_so_and_do_not_fight_fo
     let [one] = start(&world, ["one"]).await;
     world.lease = Some(FakeLease::default());
     let two = world.start_as(settings("two"));
+    let told = || -> Vec<String> {
+        [&one, &two].iter().filter_map(|r| r.api.status()?.frozen).map(|frozen| frozen.reason).collect()
+    };
+    let says_so =
+        || told().iter().any(|reason| reason.contains("writes to the same store") && reason.contains("cure: "));
+    eventually(seconds(300), says_so, || format!("{:?}", told())).await;
     sleep(seconds(600)).await;
-    let told = [&one, &two].iter().filter_map(|r| r.status().frozen).map(|f| f.reason).collect::<Vec<_>>();
-    assert!(told.iter().any(|reason| reason.contains("writes to the same store") && reason.contains("cure: ")), "{told:?}");
     let term = world.store.inner().log.last().unwrap().term.0;
     sleep(seconds(600)).await;
     let later = world.store.inner().log.last().unwrap().term.0;

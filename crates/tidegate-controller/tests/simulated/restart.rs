@@ -51,7 +51,7 @@ async fn a_store_that_does_not_answer_is_waited_for_and_readiness_says_so() {
     sleep(seconds(30)).await;
     assert_eq!(running.api.status(), None);
     let why = running.api.problem().unwrap();
-    assert!(why.contains("the store cannot be opened: loading: injected"), "{why}");
+    assert!(why.contains("the store cannot be opened: reading: injected"), "{why}");
     assert_eq!(running.metric("tidegate_leader"), 0.0);
     world.store.inner().fault = None;
     world.until_live(&["w1"], seconds(11)).await;

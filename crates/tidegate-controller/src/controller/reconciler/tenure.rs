@@ -22,12 +22,6 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Whether this process neither leads nor is about to: then it reads the log now and then.
-    pub(super) fn follows(&self) -> bool {
-        let may_lead = self.office.tenure().is_some_and(|tenure| tenure.number() > self.overruled);
-        !may_lead && !self.housekeeper.serves()
-    }
-
     fn leads_under(&self, tenure: &Tenure) -> bool {
         self.record.tenure().is_some_and(|current| current.number() == tenure.number())
     }
