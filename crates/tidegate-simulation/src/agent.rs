@@ -8,9 +8,7 @@ use std::time::Duration;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::mutant::{Mutant, planted};
-use tidegate_core::protocol::{
-    AgentStatus, ApplyReport, EngineHealth, Failure, Live, LiveBackend, Outcome, Refusal,
-};
+use tidegate_core::protocol::{AgentStatus, ApplyReport, EngineHealth, Failure, Live, LiveBackend, Outcome, Refusal};
 use tidegate_core::step::Step;
 use tidegate_core::webhook::Admission;
 use tokio::sync::Mutex;

@@ -166,7 +166,8 @@ fn node_words(node: &Node) -> String {
     let ready = node.ready.as_ref().map_or("-", |c| c.status.as_str());
     let taints: Vec<&str> = node.taints.iter().map(String::as_str).collect();
     let address = node.addresses.first().map(|a| a.address.to_string()).unwrap_or_default();
-    let marks = [(node.deleting.is_some(), " deleting"), (node.finalizer, " held"), (!node.labels.is_empty(), " labels")];
+    let marks =
+        [(node.deleting.is_some(), " deleting"), (node.finalizer, " held"), (!node.labels.is_empty(), " labels")];
     let marks: String = marks.into_iter().filter(|(so, _)| *so).map(|(_, word)| word).collect();
     format!("{} ({}) {address} Ready={ready} {}{marks}", node.name, node.uid, taints.join(","))
 }

@@ -22,8 +22,8 @@ use crate::trace::Trace;
 use crate::violation::Invariant;
 
 pub(crate) use finalizers::{DEADLINE, Taken};
-pub(crate) use record::{Facts, cluster};
 use record::Offer;
+pub(crate) use record::{Facts, cluster};
 
 pub(crate) use cluster::{AUTOSCALER_TAINT, EXCLUDE_LABEL, OUT_OF_SERVICE_TAINT};
 

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate-agent", &["tidegate-core"]),
     ("tidegate", &["tidegate-core", "tidegate-store", "tidegate-controller", "tidegate-agent"]),
     ("tidegate-testbed", &["tidegate-core", "tidegate-store", "tidegate-controller", "tidegate-agent", "tidegate"]),
+    ("tidegate-simulation", &["tidegate-core", "tidegate-store", "tidegate-controller"]),
     ("xtask", &["tidegate", "tidegate-core", "tidegate-testbed"]),
 ];
 

@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tidegate_core::log::{LogEntry, LogState, Snapshot};
 use tidegate_core::position::Revision;
-use tidegate_store::{
-    HistoryQuery, NodeDocument, NodeDocumentId, Repair, RepairKind, Retention, Store, StoreError,
-};
+use tidegate_store::{HistoryQuery, NodeDocument, NodeDocumentId, Repair, RepairKind, Retention, Store, StoreError};
 
 use crate::caller::Caller;
 use crate::oracle::cluster;
@@ -137,4 +135,3 @@ fn repair(documents: &mut BTreeMap<NodeDocumentId, NodeDocument>, active: Vec<No
     *documents = wanted;
     repairs
 }
-
