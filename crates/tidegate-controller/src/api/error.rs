@@ -66,7 +66,9 @@ pub(super) enum QuestionError {
 impl QuestionError {
     const fn status(&self) -> StatusCode {
         match self {
-            Self::NotReady(_) | Self::History(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady(_)
+            | Self::History(_)
+            | Self::Order(OrderError::StoreStuck { .. } | OrderError::NotRunning) => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadName(_) | Self::BadQuery(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchNode(_) | Self::NoSuchPath | Self::Order(OrderError::NoSuchNode { .. }) => {
                 StatusCode::NOT_FOUND
@@ -75,7 +77,6 @@ impl QuestionError {
             Self::NoToken => StatusCode::FORBIDDEN,
             Self::BadToken => StatusCode::UNAUTHORIZED,
             Self::Order(OrderError::NotLeader { .. }) => StatusCode::CONFLICT,
-            Self::Order(OrderError::StoreStuck { .. } | OrderError::NotRunning) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

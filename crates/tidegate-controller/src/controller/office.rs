@@ -79,7 +79,7 @@ impl Office {
     /// Waits for news.
     pub(super) async fn changed(&mut self) {
         if self.standing.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -128,20 +128,20 @@ impl Tenure {
 mod tests {
     use super::*;
 
-    fn until(seconds: u64) -> Option<Instant> {
-        Some(Instant::now() + Duration::from_secs(seconds))
+    fn until(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_tenure_ends_by_itself_and_the_next_one_is_another() {
-        let (sender, receiver) = watch::channel(Standing { tenure: Some((1, until(10))), leader: None });
+        let (sender, receiver) = watch::channel(Standing { tenure: Some((1, Some(until(10)))), leader: None });
         let office = Office::elected(receiver, mpsc::channel(1).0);
         let first = office.tenure().unwrap();
         tokio::time::advance(Duration::from_millis(9_999)).await;
         assert!(first.is_valid());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!first.is_valid() && office.tenure().is_none());
-        sender.send_replace(Standing { tenure: Some((2, until(10))), leader: None });
+        sender.send_replace(Standing { tenure: Some((2, Some(until(10)))), leader: None });
         assert!(!first.is_valid() && office.tenure().unwrap().is_valid());
     }
 

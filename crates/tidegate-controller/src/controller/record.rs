@@ -239,8 +239,8 @@ impl Record {
                 true
             }
             Tail::Whole(log, newest) => {
-                let changed = self.log != log;
-                (self.log, self.misfit) = (log, false);
+                let changed = self.log != *log;
+                (self.log, self.misfit) = (*log, false);
                 if let Some(entry) = newest {
                     self.note_author(&entry);
                 }

@@ -24,7 +24,7 @@ pub(crate) enum Tail {
     /// These entries follow.
     Entries(Vec<LogEntry>),
     /// The whole state, and its newest entry (none: the log is empty).
-    Whole(LogState, Option<LogEntry>),
+    Whole(Box<LogState>, Option<Box<LogEntry>>),
 }
 
 /// Reads what follows `at`; everything when that is not known.
@@ -67,7 +67,7 @@ async fn read(store: &dyn Store, at: Position) -> Result<Tail, StoreError> {
 /// The whole state. The newest entry is read first: it may be older than the state, never newer.
 pub(super) async fn whole(store: &dyn Store) -> Result<Tail, StoreError> {
     let newest = store.newest().await?;
-    Ok(Tail::Whole(store.load().await?, newest))
+    Ok(Tail::Whole(Box::new(store.load().await?), newest.map(Box::new)))
 }
 
 /// When a follower looks at the log.

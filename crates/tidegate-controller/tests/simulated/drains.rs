@@ -17,7 +17,8 @@ async fn a_drain_is_recorded_survives_its_leader_and_ends_with_undrain() {
     sleep(seconds(3)).await;
     let reply = one.api.drain(name("w1"), "ann".into(), "new disk".into()).await.unwrap();
     assert_eq!((reply.node.as_str(), reply.already), ("w1", None));
-    assert_eq!(world.store.inner().log[reply.position.revision.0 as usize - 1].orders[0].by, "ann");
+    let recorded = |world: &World| world.store.inner().log.iter().find(|e| e.position() == reply.position).cloned();
+    assert_eq!(recorded(&world).unwrap().orders[0].by, "ann");
     world.until_live(&["~w1", "w2", "w3"], seconds(1)).await;
     let again = one.api.drain(name("w1"), "bob".into(), String::new()).await.unwrap();
     assert!(again.already.is_some_and(|words| words.contains("by ann") && words.contains("new disk")));

@@ -170,7 +170,9 @@ impl Reconciler {
         }
         self.housekeeper.committed(entry, self.record.log());
         if let Some(tenure) = self.record.tenure() {
-            events_of(entry).into_iter().for_each(|event| self.events.tell(tenure, event));
+            for event in events_of(entry) {
+                self.events.tell(tenure, event);
+            }
         }
     }
 
@@ -237,12 +239,10 @@ impl Reconciler {
 
     fn leader(&self) -> Leader {
         let is_self = self.record.leads();
-        match self.record.author() {
-            Some(author) => Leader { is_self, ..author.clone() },
-            None => {
-                let holder = self.office.leader().unwrap_or_else(|| "nobody".to_owned());
-                Leader { holder, term: self.record.position().term, is_self, since: self.shared.clock.now() }
-            }
+        if let Some(author) = self.record.author() {
+            return Leader { is_self, ..author.clone() };
         }
+        let holder = self.office.leader().unwrap_or_else(|| "nobody".to_owned());
+        Leader { holder, term: self.record.position().term, is_self, since: self.shared.clock.now() }
     }
 }
