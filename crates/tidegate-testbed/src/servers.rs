@@ -3,11 +3,14 @@
 mod apt;
 mod cache;
 mod go;
+mod mongo;
 mod pip;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+
+pub use mongo::{MongoServer, ensure_mongo};
 
 /// The binaries of one Kubernetes control plane.
 #[derive(Debug, Clone)]
@@ -21,6 +24,7 @@ pub fn ensure_all() -> Result<()> {
     ensure_packages()?;
     ensure_control_plane()?;
     ensure_controller_manager()?;
+    ensure_mongo()?;
     ensure_helm()?;
     ensure_hadolint()?;
     Ok(())

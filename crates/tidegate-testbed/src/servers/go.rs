@@ -51,6 +51,16 @@ pub(super) const HELM: GoModule = GoModule {
     expected: "2 to 4 min on two quiet cores",
 };
 
+/// A MongoDB-protocol server on SQLite files, embedded in a main of ours: installed from its own path it panics.
+pub(super) const FERRETDB: GoModule = GoModule {
+    folder: "ferretdb",
+    version: "v1.24.2",
+    packages: &["."],
+    renames: &[],
+    ldflags: "-s -w",
+    expected: "1 to 2 min on two quiet cores",
+};
+
 impl GoModule {
     /// The path of `binary`, built first when this exact module has not been built yet.
     pub(super) fn ensure(&self, binary: &str) -> Result<PathBuf> {
@@ -64,8 +74,11 @@ impl GoModule {
     /// Changes with every version, checksum and flag that could change the binary.
     fn key(&self, source: &Path) -> Result<String> {
         let mut hash = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
-            hash.update(fs::read(source.join(file))?);
+        for file in ["go.mod", "go.sum", "main.go"] {
+            // Only a server that is embedded in a main of ours has one.
+            if file != "main.go" || source.join(file).exists() {
+                hash.update(fs::read(source.join(file))?);
+            }
         }
         hash.update(self.ldflags);
         hash.update(self.packages.join(" "));
@@ -115,9 +128,12 @@ mod tests {
 
     #[test]
     fn the_versions_are_those_that_the_modules_pin() {
-        for (module, package) in
-            [(KUBERNETES, "k8s.io/kubernetes"), (ETCD, "go.etcd.io/etcd/server/v3"), (HELM, "helm.sh/helm/v3")]
-        {
+        for (module, package) in [
+            (KUBERNETES, "k8s.io/kubernetes"),
+            (ETCD, "go.etcd.io/etcd/server/v3"),
+            (HELM, "helm.sh/helm/v3"),
+            (FERRETDB, "github.com/FerretDB/FerretDB"),
+        ] {
             let pinned = fs::read_to_string(sources().join(module.folder).join("go.mod")).unwrap();
             let line = pinned
                 .lines()
