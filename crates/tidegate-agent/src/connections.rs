@@ -6,9 +6,10 @@
 
 mod dump;
 mod error;
+mod filter;
 mod message;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 
 pub use error::CountError;
@@ -23,12 +24,16 @@ pub struct Connections {
 
 impl Connections {
     /// Counts those to these far ends, from any process of this network namespace. Blocks for as long as the
-    /// kernel takes to list its sockets: about 40 ms for 100,000.
+    /// kernel takes to list them: 1 to 2 us each, and some 5 ms to look at all sockets.
     pub fn count(to: &HashSet<SocketAddr>) -> Result<Self, CountError> {
         let wanted: HashSet<SocketAddr> = to.iter().copied().map(canonical).collect();
+        let ports: BTreeSet<u16> = wanted.iter().map(SocketAddr::port).collect();
         let mut counted = Self::default();
+        if ports.is_empty() {
+            return Ok(counted);
+        }
         for family in [Family::V4, Family::V6] {
-            dump::each_connection(family, |far_end| counted.see(canonical(far_end), &wanted))?;
+            dump::each_connection(family, &ports, |far_end| counted.see(canonical(far_end), &wanted))?;
         }
         Ok(counted)
     }

@@ -1,5 +1,6 @@
 //! One conversation with the kernel: a question, then its answer in datagrams.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -17,17 +18,17 @@ const DATAGRAM: usize = 32 * 1024;
 /// The kernel answers at once; without a limit an answer that is lost would hold a thread for ever.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Calls `see` with the far end of each open TCP connection of a family.
-pub fn each_connection(family: Family, see: impl FnMut(SocketAddr)) -> Result<(), CountError> {
-    each_of_protocol(family, IPPROTO_TCP, see)
+/// Calls `see` with the far end of each open TCP connection of a family to one of these ports, and maybe to others.
+pub fn each_connection(family: Family, ports: &BTreeSet<u16>, see: impl FnMut(SocketAddr)) -> Result<(), CountError> {
+    ask(family, &request(family, IPPROTO_TCP, ports), see)
 }
 
-fn each_of_protocol(family: Family, protocol: u8, mut see: impl FnMut(SocketAddr)) -> Result<(), CountError> {
+fn ask(family: Family, question: &[u8], mut see: impl FnMut(SocketAddr)) -> Result<(), CountError> {
     let socket = open().map_err(|e| CountError::Open { source: e.into() })?;
     let list = |e: rustix::io::Errno| CountError::List { family, source: e.into() };
     let malformed = |detail: String| CountError::Malformed { family, detail };
     let kernel = netlink::SocketAddrNetlink::new(0, 0);
-    sendto(&socket, &request(family, protocol), SendFlags::empty(), &kernel).map_err(list)?;
+    sendto(&socket, question, SendFlags::empty(), &kernel).map_err(list)?;
     let mut buffer = vec![0; DATAGRAM];
     loop {
         // With TRUNC the length is the real one, also of a datagram that did not fit.
@@ -61,7 +62,7 @@ mod tests {
     #[test]
     fn a_kernel_that_cannot_list_is_not_taken_for_one_without_connections() {
         // No kernel has a lister of this protocol (RFC 3692: for experiments), as one without tcp_diag has none of TCP.
-        let error = each_of_protocol(Family::V4, 253, |_| ()).unwrap_err();
+        let error = ask(Family::V4, &request(Family::V4, 253, &[80].into()), |_| ()).unwrap_err();
         assert!(matches!(&error, CountError::Refused { .. }), "{error}");
         assert!(error.to_string().contains("modprobe tcp_diag"), "{error}");
     }

@@ -1,16 +1,21 @@
 //! The question to the kernel and the pieces of its answer, as bytes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
 use netlink_packet_core::{
-    DecodeError, DoneBuffer, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
-    NetlinkMessage, Parseable,
+    DecodeError, DefaultNla, DoneBuffer, Emitable, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
+    NetlinkHeader, Parseable,
 };
-use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, SOCK_DIAG_BY_FAMILY};
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+
+use super::filter;
+
+/// `INET_DIAG_REQ_BYTECODE`.
+const REQ_BYTECODE: u16 = 1;
 
 /// Which sockets: one question is about one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,20 +47,28 @@ fn open_states() -> StateFlags {
         | StateFlags::CLOSING
 }
 
-/// Asks for every open connection; `protocol` is an IP protocol number.
-pub fn request(family: Family, protocol: u8) -> Vec<u8> {
+/// Asks for every open connection to one of these ports; `protocol` is an IP protocol number.
+pub fn request(family: Family, protocol: u8, ports: &BTreeSet<u16>) -> Vec<u8> {
     let (family, socket_id) = match family {
         Family::V4 => (AF_INET, SocketId::new_v4()),
         Family::V6 => (AF_INET6, SocketId::new_v6()),
     };
     let (extensions, states) = (ExtensionFlags::empty(), open_states());
     let question = InetRequest { family, protocol, extensions, states, socket_id };
+    let mut bytes = emitted(&question);
+    if let Some(program) = filter::far_ports(ports) {
+        bytes.extend(emitted(&DefaultNla::new(REQ_BYTECODE, program)));
+    }
     let mut header = NetlinkHeader::default();
+    header.message_type = SOCK_DIAG_BY_FAMILY;
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(question).into());
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
+    header.length = u32::try_from(header.buffer_len() + bytes.len()).unwrap_or(u32::MAX);
+    [emitted(&header), bytes].concat()
+}
+
+fn emitted(part: &impl Emitable) -> Vec<u8> {
+    let mut bytes = vec![0; part.buffer_len()];
+    part.emit(&mut bytes);
     bytes
 }
 

@@ -126,6 +126,23 @@ fn a_list_of_many_pieces_is_read_to_its_end() {
 }
 
 #[test]
+fn neighbouring_ports_are_told_apart_however_many_are_asked_for() {
+    let ip = own_address();
+    let (server, at) = accepting(ip.into());
+    let (other, elsewhere) = accepting(ip.into());
+    let open = [TcpStream::connect(at).unwrap(), TcpStream::connect(elsewhere).unwrap()];
+    // One program for the kernel's filter holds some 1,600 ports: below and above that.
+    for wide in [0, 1, 50, 1000, 5000] {
+        let ports = at.port().saturating_sub(wide)..=at.port().saturating_add(wide);
+        let to: HashSet<SocketAddr> = ports.clone().map(|port| (ip, port).into()).collect();
+        let counted = Connections::count(&to).unwrap();
+        assert_eq!(counted.to(at), 1, "{wide} ports on either side");
+        assert_eq!(counted.to(elsewhere), u64::from(ports.contains(&elsewhere.port())));
+    }
+    drop((open, server, other));
+}
+
+#[test]
 fn an_address_that_nothing_leads_to_has_none() {
     assert_eq!(count((Ipv4Addr::new(192, 0, 2, 1), 80).into()), 0);
     assert_eq!(Connections::count(&HashSet::new()).unwrap(), Connections::default());
