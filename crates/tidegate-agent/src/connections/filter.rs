@@ -1,7 +1,7 @@
 //! A program that lets the kernel leave out what is not asked for (`INET_DIAG_REQ_BYTECODE` of linux/inet_diag.h).
 //!
-//! Writing down a socket costs the kernel ten times what looking at it does, and half of a load balancer's sockets
-//! lead to clients.
+//! Writing a socket down costs the kernel as much again as looking at it (measured: 100,000 sockets took 167 ms of
+//! system time when all were written down, 84 ms when 5,000 were), and half of a load balancer's lead to clients.
 
 use std::collections::BTreeSet;
 
