@@ -90,15 +90,11 @@ impl Store for MongoStore {
         if active.is_empty() && removed.is_empty() {
             return Ok(());
         }
-        let what = "write the nodes";
-        let db = self.connection.database(what).await?;
-        db.within(what, db.write_nodes(active, removed)).await
+        self.connection.database(nodes::WRITE).await?.write_nodes(active, removed).await
     }
 
     async fn repair_nodes(&self, active: &[NodeDocument]) -> Result<Vec<Repair>, StoreError> {
-        let what = "repair the nodes";
-        let db = self.connection.database(what).await?;
-        db.within(what, db.repair_nodes(active)).await
+        self.connection.database(nodes::REPAIR).await?.repair_nodes(active).await
     }
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError> {

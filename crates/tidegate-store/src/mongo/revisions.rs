@@ -18,6 +18,9 @@ impl Database {
     /// What it follows is looked up by key. Nothing can come between, as an entry is never changed and the start of the
     /// log is forgotten from its beginning: an entry whose predecessor is there was not forgotten itself.
     pub(super) async fn append(&self, entry: &LogEntry) -> Result<(), Failure> {
+        if !self.complete.load(Ordering::Relaxed) {
+            self.refuse_incomplete().await?;
+        }
         let before = Revision(entry.revision.0.saturating_sub(1));
         let predecessor = if before == Revision(0) { None } else { self.entry(before).await? };
         let newest = match predecessor {
@@ -25,9 +28,6 @@ impl Database {
             None => self.newest().await?.map(|entry| entry.position()).unwrap_or_default(),
         };
         check_next(newest, entry)?;
-        if !self.complete.load(Ordering::Relaxed) {
-            self.refuse_incomplete().await?;
-        }
         match self.revisions.insert_one(documents::of_entry(&self.place, entry)?).await {
             Err(error) if is_duplicate(&error) => Err(StoreError::Taken { revision: entry.revision }.into()),
             outcome => {
