@@ -105,17 +105,17 @@ impl ApiClient {
             (None, Some(file)) => return Self::at_listen(load_api_listen(file)?),
             (None, None) => return Self::at_listen(defaults::API_LISTEN),
         };
-        Self::at(text)
+        Self::at(&text)
     }
 
     /// The API of a controller on this machine that listens there.
     pub fn at_listen(listen: SocketAddr) -> Result<Self, CommandError> {
-        Self::at(format!("http://{}", reachable(listen)))
+        Self::at(&format!("http://{}", reachable(listen)))
     }
 
-    fn at(text: String) -> Result<Self, CommandError> {
-        let wrong = |problem: String| CommandError::ApiAddress { text: text.clone(), problem };
-        let base = Url::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    fn at(text: &str) -> Result<Self, CommandError> {
+        let wrong = |problem: String| CommandError::ApiAddress { text: text.to_owned(), problem };
+        let base = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong("it must begin with http:// or https://".to_owned()));
         }

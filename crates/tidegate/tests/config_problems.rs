@@ -272,7 +272,7 @@ fn each_role_says_what_it_needs_once(#[case] role: Role, #[case] text: &str, #[c
 #[rstest]
 #[case(
     "store: { mongodb: {} }",
-    "2:10: store.mongodb.uriFile: is missing; cure: add `uriFile: /etc/tidegate/mongodb.uri`"
+    "2:19: store.mongodb.uriFile: is missing; cure: add `uriFile: /etc/tidegate/mongodb.uri`"
 )]
 #[case(
     "store: { mongodb: { uriFile: u, database: a.b } }",

@@ -22,7 +22,9 @@ fn run_without_an_api_server_answers_and_ends_cleanly() {
     let api = process.address_after("the API listens");
     let healthy = wait_for("/healthz", || get(api, "/healthz"));
     assert_eq!((healthy.0, healthy.1.contains("ok")), (200, true));
-    wait_for("/readyz", || get(api, "/readyz").filter(|(code, _)| *code == 200));
+    // Alive, but not ready before the first complete LIST.
+    let ready = get(api, "/readyz").unwrap();
+    assert!(ready.0 == 503 && ready.1.starts_with("not ready: "), "{ready:?}");
     let metrics = get(api, "/metrics").unwrap().1;
     for name in ["tidegate_build_info{", "tidegate_frozen", "tidegate_leader"] {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");

@@ -63,9 +63,12 @@ pub fn inspect(raw: &RawConfig, base: &Path, role: Role, kubeconfig: bool, probl
     }
     if role != Role::Agent {
         let mongodb = raw.store.as_ref().and_then(|store| store.mongodb.as_ref());
-        mongodb.and_then(|m| m.uri_file.as_ref()).iter().for_each(|f| inspector.one_line(f, Kind::ConnectionString));
-        let token = raw.api.as_ref().and_then(|api| api.token_file.as_ref());
-        token.iter().for_each(|file| inspector.one_line(file, Kind::Token));
+        if let Some(file) = mongodb.and_then(|mongodb| mongodb.uri_file.as_ref()) {
+            inspector.one_line(file, Kind::ConnectionString);
+        }
+        if let Some(file) = raw.api.as_ref().and_then(|api| api.token_file.as_ref()) {
+            inspector.one_line(file, Kind::Token);
+        }
     }
     if role == Role::Controller {
         raw.load_balancers.iter().flat_map(|list| &list.value).for_each(|lb| inspector.load_balancer(lb));

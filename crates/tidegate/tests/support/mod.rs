@@ -57,6 +57,8 @@ pub fn healthy() -> Value {
         ],
         "loadBalancers": [load_balancer("lb-1", true)],
         "guards": [],
+        "replicas": [],
+        "finalizers": [],
     })
 }
 
@@ -212,7 +214,7 @@ async fn order(Path((name, order)): Path<(String, String)>, headers: HeaderMap, 
             );
         }
         "worker-9" => {
-            reply["already"] = json!(format!("worker-9 is drained by {} since noon", body["by"].as_str().unwrap()))
+            reply["already"] = json!(format!("worker-9 is drained by {} since noon", body["by"].as_str().unwrap()));
         }
         _ => assert!(order == "drain" || order == "undrain", "{order}"),
     }

@@ -38,7 +38,7 @@ pub(super) fn leaving(status: &ClusterStatus, screen: &Screen) -> Option<String>
 pub fn held(finalizer: &FinalizerStatus, screen: &Screen) -> String {
     let FinalizerStatus { deadline, waits_for, .. } = finalizer;
     if *deadline <= screen.now {
-        return format!("overdue since {}, waits for {waits_for}", screen.age(*deadline));
+        return format!("overdue for {}, waits for {waits_for}", screen.age(*deadline));
     }
     format!("waits for {waits_for}, released {} at the latest", screen.until(*deadline))
 }
