@@ -1,8 +1,10 @@
 //! The pure half of reading a log: what may follow what, what may be trusted, what may be forgotten.
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use tidegate_core::hash::ContentHash;
 use tidegate_core::log::{LogEntry, LogState, ReplayError, Snapshot};
-use tidegate_core::position::{Position, Revision};
+use tidegate_core::position::{Position, Revision, Term};
 use tidegate_core::time::elapsed;
 
 use crate::{Retention, StoreError};
@@ -58,9 +60,23 @@ pub(crate) fn settle(
     }
 }
 
+/// What an entry says about the state after it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Voucher {
+    term: Term,
+    state_hash: ContentHash,
+}
+
+impl From<&LogEntry> for Voucher {
+    fn from(entry: &LogEntry) -> Self {
+        Self { term: entry.term, state_hash: entry.state_hash }
+    }
+}
+
 /// Why a snapshot does not agree with the entry it was taken of. The entry at a snapshot's revision is never pruned,
 /// so that its hash can vouch for the snapshot.
-pub(crate) fn snapshot_problem(snapshot: &Snapshot, entry: Option<&LogEntry>) -> Option<String> {
+pub(crate) fn snapshot_problem(snapshot: &Snapshot, entry: Option<Voucher>) -> Option<String> {
     let Some(entry) = entry else {
         return Some(format!("the log has no entry of revision {}", snapshot.position.revision));
     };
@@ -97,8 +113,6 @@ impl PruneRule {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use tidegate_core::position::Term;
 
     use super::*;
 

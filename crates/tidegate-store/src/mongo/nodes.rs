@@ -62,16 +62,14 @@ impl Database {
     }
 
     async fn remove(&self, what: &'static str, mut ids: Vec<Bson>) -> Result<(), StoreError> {
-        let delete = async {
-            // One is found by its key everywhere; FerretDB looks at every document for a list.
-            match ids.len() {
-                0 => {}
-                1 => drop(self.nodes.delete_one(doc! { "_id": ids.pop() }).await?),
-                _ => drop(self.nodes.delete_many(doc! { "_id": { "$in": ids } }).await?),
-            }
-            Ok(())
+        // One is found by its key everywhere; FerretDB looks at every document for a list.
+        let which = match ids.len() {
+            0 => return Ok(()),
+            1 => doc! { "_id": ids.pop() },
+            _ => doc! { "_id": { "$in": ids } },
         };
-        self.within(what, delete).await
+        let delete = async { Ok(self.nodes.delete_many(which).await?) };
+        self.within(what, delete).await.map(|_| ())
     }
 
     /// Documents that were not there. What somebody else has written meanwhile is replaced after all.

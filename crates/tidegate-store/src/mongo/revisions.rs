@@ -10,7 +10,7 @@ use super::connection::{Database, Failure, all};
 use super::documents;
 use super::failure::is_duplicate;
 use crate::StoreError;
-use crate::replay::check_next;
+use crate::replay::{Voucher, check_next};
 
 impl Database {
     /// Inserts the next entry: one document, on the disks of a majority when this returns.
@@ -43,6 +43,14 @@ impl Database {
     pub(super) async fn entry(&self, revision: Revision) -> Result<Option<LogEntry>, Failure> {
         let found = self.revisions.find_one(doc! { "_id": documents::key(&self.place, revision) }).await?;
         Ok(found.map(|document| documents::entry(&self.place, document)).transpose()?)
+    }
+
+    /// What one entry says about the state after it, which may be far less than what it changes.
+    pub(super) async fn voucher(&self, revision: Revision) -> Result<Option<Voucher>, Failure> {
+        let id = documents::key(&self.place, revision);
+        let found = self.revisions.find_one(doc! { "_id": &id }).projection(doc! { "term": 1, "stateHash": 1 });
+        let voucher = found.await?.map(mongodb::bson::deserialize_from_document).transpose();
+        Ok(voucher.map_err(|error| self.place.corrupt("revisions", &id, error))?)
     }
 
     /// The newest entry.

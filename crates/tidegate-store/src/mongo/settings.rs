@@ -74,7 +74,7 @@ impl MongoSettings {
         if !self.uri.contains('@') && !self.uri.to_lowercase().contains("password") {
             return plain(error);
         }
-        match without_credentials(self.uri.trim()).map(|open| ConnectionString::parse(open)) {
+        match without_credentials(self.uri.trim()).map(ConnectionString::parse) {
             Some(Ok(_)) => "its user name or password is not percent-encoded".to_owned(),
             Some(Err(_)) | None => "it is not a MongoDB URI (not shown here, as it holds a password)".to_owned(),
         }

@@ -59,8 +59,7 @@ impl Database {
 
     /// Records a state that the log agrees with; a second time replaces the first.
     pub(super) async fn write_snapshot(&self, snapshot: &Snapshot) -> Result<(), Failure> {
-        let entry = self.entry(snapshot.position.revision).await?;
-        if let Some(problem) = snapshot_problem(snapshot, entry.as_ref()) {
+        if let Some(problem) = snapshot_problem(snapshot, self.voucher(snapshot.position.revision).await?) {
             return Err(self.unsound(snapshot, problem).into());
         }
         self.put_snapshot(snapshot).await
@@ -168,7 +167,7 @@ impl Database {
         let id = doc! { "_id": documents::key(&self.place, revision) };
         let Some(document) = self.snapshots.find_one(id).await? else { return Ok(None) };
         let snapshot = documents::snapshot(&self.place, &document)?;
-        match snapshot_problem(&snapshot, self.entry(revision).await?.as_ref()) {
+        match snapshot_problem(&snapshot, self.voucher(revision).await?) {
             Some(problem) => Err(self.unsound(&snapshot, problem).into()),
             None => Ok(Some(snapshot)),
         }

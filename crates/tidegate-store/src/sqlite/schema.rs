@@ -9,12 +9,15 @@ use crate::StoreError;
 /// Marks the file as ours (`file` and `pragma application_id` show it): "Tide".
 pub(super) const APPLICATION_ID: i64 = 0x5469_6465;
 
+/// Changes rows in the transaction of a migration.
+type RowStep = fn(&Transaction<'_>, &Place) -> Result<(), Failure>;
+
 /// One step from a version to the next.
 struct Migration {
     /// What changes in the tables.
     sql: &'static str,
     /// What changes in the rows, where SQL does not suffice.
-    rows: Option<fn(&Transaction<'_>, &Place) -> Result<(), Failure>>,
+    rows: Option<RowStep>,
 }
 
 /// Each step leads from the version that is its index to the next one, and none is ever edited once released:

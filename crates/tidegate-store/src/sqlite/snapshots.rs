@@ -10,7 +10,7 @@ use super::failure::{Failure, Place};
 use super::heads::check_end;
 use super::revisions::{entry_at, newest};
 use super::{clusters, rows};
-use crate::replay::{PruneRule, replay, settle, snapshot_problem};
+use crate::replay::{PruneRule, Voucher, replay, settle, snapshot_problem};
 use crate::{Retention, StoreError};
 
 /// The newest one is for loading, the others for the day when it turns out to be unreadable.
@@ -63,7 +63,7 @@ impl Database {
         let revision = snapshot.position.revision;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let entry = entry_at(&transaction, &self.place, revision)?;
-        if let Some(problem) = snapshot_problem(snapshot, entry.as_ref()) {
+        if let Some(problem) = snapshot_problem(snapshot, entry.as_ref().map(Voucher::from)) {
             return Err(self.place.corrupt_row("snapshots", revision, problem).into());
         }
         insert(&transaction, &self.place, snapshot)?;
@@ -121,7 +121,7 @@ fn newest_sound(connection: &Connection, place: &Place) -> Result<Sound, Failure
 fn vouch_for(connection: &Connection, place: &Place, snapshot: Snapshot) -> Result<Snapshot, Failure> {
     let revision = snapshot.position.revision;
     let entry = entry_at(connection, place, revision)?;
-    match snapshot_problem(&snapshot, entry.as_ref()) {
+    match snapshot_problem(&snapshot, entry.as_ref().map(Voucher::from)) {
         Some(problem) => Err(place.corrupt_row("snapshots", revision, problem).into()),
         None => Ok(snapshot),
     }

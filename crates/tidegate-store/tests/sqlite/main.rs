@@ -8,3 +8,4 @@ mod faults;
 mod file;
 mod snapshots;
 mod support;
+mod upgrade;
