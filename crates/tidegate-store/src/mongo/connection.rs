@@ -1,7 +1,8 @@
 //! The client, made when it is first needed, and a limit on everything it is asked.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use mongodb::action::Find;
@@ -12,6 +13,7 @@ use mongodb::options::{
     WriteConcern,
 };
 use mongodb::{Client, Collection};
+use tidegate_core::position::Position;
 use tokio::sync::OnceCell;
 
 use super::failure::Place;
@@ -20,6 +22,9 @@ use crate::StoreError;
 
 /// A replica does one or two things at a time; more connections would only be more to keep alive.
 const POOL: u32 = 8;
+
+/// No entry is forgotten so soon after it was the newest, as the shortest useful retention is hours.
+const SEEN_LATELY: Duration = Duration::from_secs(60);
 
 /// One database of one server or replica set.
 pub(super) struct Connection {
@@ -45,6 +50,8 @@ pub(super) struct Database {
     pub(super) clusters: Collection<Document>,
     /// Whether a commit has shown that the log is no half of a migration.
     pub(super) complete: AtomicBool,
+    /// The newest entry that this process has written or read, and when.
+    seen: Mutex<Option<(Position, Instant)>>,
     /// For one document of an operation that has many.
     pub(super) limit: Duration,
 }
@@ -85,6 +92,7 @@ impl Connection {
             nodes: collection("nodes"),
             clusters: collection("clusters"),
             complete: AtomicBool::new(false),
+            seen: Mutex::new(None),
             limit: self.settings.timeouts.operation,
         };
         database.check_schema().await?;
@@ -111,6 +119,17 @@ impl Connection {
 }
 
 impl Database {
+    /// Remembers that the log has arrived here.
+    pub(super) fn saw(&self, position: Position) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((position, Instant::now()));
+    }
+
+    /// Where the log was a moment ago. Later, whoever was paused has to look again: the entry may have been forgotten.
+    pub(super) fn seen(&self) -> Option<Position> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.filter(|(_, when)| when.elapsed() < SEEN_LATELY).map(|(position, _)| position)
+    }
+
     /// Waits for an answer as long as an operation may take. Giving up closes the connection that it used, so that a
     /// late answer is never taken for that of a later question.
     pub(super) async fn within<T>(

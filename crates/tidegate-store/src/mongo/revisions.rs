@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use mongodb::bson::doc;
 use tidegate_core::log::LogEntry;
-use tidegate_core::position::Revision;
+use tidegate_core::position::{Position, Revision};
 
 use super::connection::{Database, Failure, all};
 use super::documents;
@@ -15,27 +15,36 @@ use crate::replay::{Voucher, check_next};
 impl Database {
     /// Inserts the next entry: one document, on the disks of a majority when this returns.
     ///
-    /// What it follows is looked up by key. Nothing can come between, as an entry is never changed and the start of the
-    /// log is forgotten from its beginning: an entry whose predecessor is there was not forgotten itself.
+    /// What it follows is looked up by key, unless this process has just seen it. Nothing can come between, as an entry
+    /// is never changed and the start of the log is forgotten from its beginning: an entry whose predecessor is there was
+    /// not forgotten itself.
     pub(super) async fn append(&self, entry: &LogEntry) -> Result<(), Failure> {
         if !self.complete.load(Ordering::Relaxed) {
             self.refuse_incomplete().await?;
         }
-        let before = Revision(entry.revision.0.saturating_sub(1));
-        let predecessor = if before == Revision(0) { None } else { self.entry(before).await? };
-        let newest = match predecessor {
-            Some(entry) => entry.position(),
-            None => self.newest().await?.map(|entry| entry.position()).unwrap_or_default(),
-        };
-        check_next(newest, entry)?;
+        check_next(self.predecessor(entry).await?, entry)?;
         match self.revisions.insert_one(documents::of_entry(&self.place, entry)?).await {
             Err(error) if is_duplicate(&error) => Err(StoreError::Taken { revision: entry.revision }.into()),
             outcome => {
                 outcome?;
                 // No migration begins on a log that has an entry: one question less for the next commit.
                 self.complete.store(true, Ordering::Relaxed);
+                self.saw(entry.position());
                 Ok(())
             }
+        }
+    }
+
+    /// Where the log has arrived, as far as this entry needs to know.
+    async fn predecessor(&self, entry: &LogEntry) -> Result<Position, Failure> {
+        let before = Revision(entry.revision.0.saturating_sub(1));
+        if let Some(position) = self.seen().filter(|position| position.revision == before) {
+            return Ok(position);
+        }
+        let predecessor = if before == Revision(0) { None } else { self.entry(before).await? };
+        match predecessor {
+            Some(entry) => Ok(entry.position()),
+            None => Ok(self.newest().await?.map(|entry| entry.position()).unwrap_or_default()),
         }
     }
 

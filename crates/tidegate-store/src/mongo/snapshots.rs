@@ -7,7 +7,7 @@ use tidegate_core::position::Revision;
 
 use super::connection::{Database, Failure, all};
 use super::documents;
-use crate::replay::{LOG_CURE, PruneRule, replay, settle, snapshot_problem};
+use crate::replay::{LOG_CURE, PruneRule, Voucher, replay, settle, snapshot_problem};
 use crate::{Retention, StoreError};
 
 /// The newest one is for loading, the others for the day when it turns out to be unreadable.
@@ -32,6 +32,10 @@ impl Database {
     pub(super) async fn load(&self) -> Result<LogState, Failure> {
         self.check_schema().await?;
         self.refuse_incomplete().await?;
+        if let Some(state) = self.load_at_once().await? {
+            self.saw(state.position);
+            return Ok(state);
+        }
         let mut attempt = 1;
         loop {
             let sound = self.newest_sound().await?;
@@ -42,6 +46,23 @@ impl Database {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// The state, in two questions, when the newest snapshot is sound and the log adds up after it. Whatever is wrong is
+    /// for the long way to find out.
+    async fn load_at_once(&self) -> Result<Option<LogState>, Failure> {
+        let newest = self.snapshots.find_one(documents::everything(&self.place)).sort(doc! { "_id": -1 }).await?;
+        let Some(Ok(snapshot)) = newest.map(|document| documents::snapshot(&self.place, &document)) else {
+            return Ok(None);
+        };
+        let before = Revision(snapshot.position.revision.0.saturating_sub(1));
+        let Ok(entries) = self.entries_after(before).await else { return Ok(None) };
+        let mut entries = entries.into_iter();
+        let voucher = entries.next().filter(|entry| entry.revision == snapshot.position.revision);
+        if snapshot_problem(&snapshot, voucher.as_ref().map(Voucher::from)).is_some() {
+            return Ok(None);
+        }
+        Ok(replay(LogState::from_snapshot(snapshot), entries.map(Ok::<_, StoreError>)).ok())
     }
 
     async fn load_from(&self, sound: Sound) -> Result<LogState, Failure> {

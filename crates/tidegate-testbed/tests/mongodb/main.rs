@@ -7,5 +7,4 @@ mod faults;
 mod migrate;
 mod nodes;
 mod refusals;
-mod scale;
 mod support;

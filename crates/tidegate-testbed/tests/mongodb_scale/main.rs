@@ -1,4 +1,9 @@
-//! 5,000 nodes: what a change writes, and how long a start takes.
+//! 5,000 nodes: what a change writes, and how long a start takes. A binary of its own: nothing runs beside it.
+#![cfg(test)]
+
+#[path = "../mongodb/support.rs"]
+#[allow(dead_code, reason = "shared with the other tests of MongoDB")]
+mod support;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -11,9 +16,12 @@ use tidegate_core::position::{Revision, Term};
 use tidegate_store::conformance::scenario::{at, member, name, uid};
 use tidegate_store::{NodeDocument, Store, commit};
 
-use super::support::{MongoDatabase, cluster};
+use support::{MongoDatabase, cluster};
 
 const NODES: u16 = 5_000;
+
+/// The goal holds for what is shipped; without optimization reading documents takes about twice as long.
+const START_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
 
 /// A node with an address of its own.
 fn joins(number: u16, revision: Revision) -> Change {
@@ -32,13 +40,18 @@ async fn a_start_takes_less_than_a_second_and_a_change_writes_one_entry_and_one_
     let mut state = LogState::default();
     let all: Vec<_> = (0..NODES).map(|number| joins(number, Revision(1))).collect();
     let first = state.next_entry(Term(1), "test", at(Revision(1)), all);
-    commit(&store, &first).await.unwrap();
-    state.append(&first).unwrap();
-    store.write_snapshot(&state.to_snapshot(at(Revision(1)))).await.unwrap();
+    let second = {
+        commit(&store, &first).await.unwrap();
+        state.append(&first).unwrap();
+        state.election("test", at(Revision(2)))
+    };
+    commit(&store, &second).await.unwrap();
+    state.append(&second).unwrap();
+    store.write_snapshot(&state.to_snapshot(at(Revision(2)))).await.unwrap();
     store.repair_nodes(&NodeDocument::all(&cluster(), &state.membership)).await.unwrap();
     for number in 0..256 {
         let revision = state.position.revision.next();
-        let entry = state.next_entry(Term(1), "test", at(revision), vec![joins(number, revision)]);
+        let entry = state.next_entry(Term(2), "test", at(revision), vec![joins(number, revision)]);
         commit(&store, &entry).await.unwrap();
         state.append(&entry).unwrap();
     }
@@ -49,10 +62,10 @@ async fn a_start_takes_less_than_a_second_and_a_change_writes_one_entry_and_one_
     let elapsed = started.elapsed();
     assert_eq!(loaded, state);
     println!("a start with {NODES} nodes and 256 entries: {elapsed:?}");
-    assert!(elapsed < Duration::from_secs(1), "a start took {elapsed:?}");
+    assert!(elapsed < START_WITHIN, "a start took {elapsed:?}");
 
     let change = joins(7, state.position.revision.next());
-    let entry = state.next_entry(Term(1), "test", at(Revision(999)), vec![change]);
+    let entry = state.next_entry(Term(2), "test", at(Revision(999)), vec![change]);
     let (active, removed) = NodeDocument::of_changes(&cluster(), &entry.changes);
     let before = documents(&database).await;
     commit(&store, &entry).await.unwrap();
