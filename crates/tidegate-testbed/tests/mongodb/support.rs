@@ -91,9 +91,8 @@ fn server_uri() -> String {
 /// Runs to its end on a runtime of its own, wherever the caller is.
 fn elsewhere<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
-        let worker = scope.spawn(|| {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
-        });
+        let worker =
+            scope.spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work));
         worker.join().unwrap()
     })
 }
