@@ -33,6 +33,7 @@ async fn a_document_has_the_shape_of_the_article() {
 
 #[tokio::test]
 async fn what_somebody_edited_deleted_or_added_is_put_right_and_told() {
+    use RepairKind::{Altered, Foreign, Missing};
     let (database, documents) = prepare().await;
     let nodes = database.collection("nodes").await;
     let id = |n: usize| ObjectId::parse_str(documents[n].id.as_str()).unwrap();
@@ -45,7 +46,6 @@ async fn what_somebody_edited_deleted_or_added_is_put_right_and_told() {
 
     let repairs = database.store().repair_nodes(&documents).await.unwrap();
     let kinds: Vec<_> = repairs.iter().map(|repair| repair.kind).collect();
-    use RepairKind::{Altered, Foreign, Missing};
     assert_eq!(kinds, [Altered, Missing, Altered, Foreign, Foreign], "{repairs:?}");
     assert!(repairs[0].to_string().contains(documents[0].node.as_str()), "{}", repairs[0]);
     assert_eq!(database.store().repair_nodes(&documents).await.unwrap(), []);

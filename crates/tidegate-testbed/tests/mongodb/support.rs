@@ -78,12 +78,12 @@ impl Drop for MongoDatabase {
 /// Ours is started by a thread that stays, because a child dies with the thread that has started it.
 fn server_uri() -> String {
     static SERVER: std::sync::OnceLock<(String, Option<MongoServer>)> = std::sync::OnceLock::new();
-    let start = || match std::env::var(USER_SERVER).ok().filter(|uri| !uri.is_empty()) {
-        Some(uri) => (uri, None),
-        None => {
-            let server = elsewhere(MongoServer::start()).unwrap();
-            (server.uri(), Some(server))
+    let start = || {
+        if let Some(uri) = std::env::var(USER_SERVER).ok().filter(|uri| !uri.is_empty()) {
+            return (uri, None);
         }
+        let server = elsewhere(MongoServer::start()).unwrap();
+        (server.uri(), Some(server))
     };
     SERVER.get_or_init(start).0.clone()
 }
