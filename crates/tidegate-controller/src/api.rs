@@ -61,7 +61,7 @@ impl ApiState {
         self.order(OrderRequest { node, kind: OrderKind::Undrain, by, why }).await
     }
 
-    async fn order(&self, request: OrderRequest) -> Result<OrderReply, OrderError> {
+    pub(crate) async fn order(&self, request: OrderRequest) -> Result<OrderReply, OrderError> {
         let (answer, reply) = oneshot::channel();
         let inputs = self.orders.upgrade().ok_or(OrderError::NotRunning)?;
         inputs.send(Input::Order { request, answer }).await.map_err(|_| OrderError::NotRunning)?;

@@ -13,6 +13,7 @@ mod gather;
 mod housekeeper;
 mod input;
 mod latency;
+mod limits;
 mod office;
 mod outlet;
 mod reconciler;

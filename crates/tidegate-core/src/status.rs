@@ -261,6 +261,16 @@ pub struct HistoryChange {
 }
 
 impl HistoryRow {
+    /// What a log entry says about one node; about everything when none is named.
+    pub fn about(entry: &LogEntry, node: Option<&NodeName>) -> Vec<Self> {
+        let Some(name) = node else { return Self::of(entry) };
+        let mut entry = entry.clone();
+        entry.changes.retain(|change| change.node == *name);
+        entry.orders.retain(|order| order.node == *name);
+        entry.repairs.clear();
+        if entry.is_election() { Vec::new() } else { Self::of(&entry) }
+    }
+
     /// The rows of a log entry: one for each thing that it decides, or one for an election.
     pub fn of(entry: &LogEntry) -> Vec<Self> {
         let row = |change, note| {

@@ -35,13 +35,7 @@ async fn nodes_that_are_deleted_under_load_lose_no_request() -> Result<()> {
     let mut replicas = Replicas::serving(SiteOptions::without_lifecycle(), ReplicaConfig::default()).await?;
     let (leader, _) = replicas.leader(Term(0)).await?;
     let target = replicas.site.lb_address(PORT)?;
-    let options = TrafficOptions {
-        new_per_second: 900,
-        keepalive_connections: 32,
-        keepalive_per_second: 1_100,
-        ..TrafficOptions::new(target)
-    };
-    let traffic = replicas.site.traffic(options)?;
+    let traffic = replicas.site.traffic(TrafficOptions::heavy(target))?;
     let (mut rounds, mut longest) = (0, Duration::ZERO);
     while rounds == 0 || traffic.stats().sent() < REQUESTS {
         rounds += 1;

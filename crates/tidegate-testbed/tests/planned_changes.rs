@@ -13,13 +13,7 @@ const REQUESTS: u64 = 100_000;
 async fn no_request_fails_in_planned_changes() -> Result<()> {
     let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), RunConfig::default()).await?;
     let target = scene.site.lb_address(PORT)?;
-    let options = TrafficOptions {
-        new_per_second: 900,
-        keepalive_connections: 32,
-        keepalive_per_second: 1_100,
-        ..TrafficOptions::new(target)
-    };
-    let traffic = scene.site.traffic(options)?;
+    let traffic = scene.site.traffic(TrafficOptions::heavy(target))?;
     let mut rounds = 0;
     while rounds == 0 || traffic.stats().sent() < REQUESTS {
         rounds += 1;

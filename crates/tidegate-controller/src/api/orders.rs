@@ -10,7 +10,7 @@ use tidegate_core::order::OrderKind;
 
 use super::ApiState;
 use super::error::QuestionError;
-use crate::orders::OrderReply;
+use crate::orders::{OrderReply, OrderRequest};
 
 /// Of a whole request: a reason is a sentence or two.
 pub(super) const BODY_LIMIT: usize = 16 << 10;
@@ -59,10 +59,7 @@ async fn give(
     if by.is_empty() {
         return Err(QuestionError::BadBody("`by` is empty: history has to say who".to_owned()));
     }
-    let reply = match kind {
-        OrderKind::Drain => state.drain(node, by, why).await,
-        OrderKind::Undrain | OrderKind::Forget => state.undrain(node, by, why).await,
-    };
+    let reply = state.order(OrderRequest { node, kind, by, why }).await;
     reply.map(Json).map_err(QuestionError::Order)
 }
 

@@ -10,7 +10,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use tidegate_core::ids::NodeName;
-use tidegate_core::log::LogEntry;
 use tidegate_core::status::{ClusterStatus, HistoryRow, NodeDetail};
 use tidegate_store::HistoryQuery;
 
@@ -79,15 +78,5 @@ pub(super) async fn rows(
     limit: usize,
 ) -> Result<Vec<HistoryRow>, QuestionError> {
     let entries = state.store.history(&HistoryQuery { node: node.clone(), limit }).await?;
-    Ok(entries.iter().flat_map(|entry| entry_rows(entry, node.as_ref())).collect())
-}
-
-/// What one commit says about this node, or about everything.
-fn entry_rows(entry: &LogEntry, node: Option<&NodeName>) -> Vec<HistoryRow> {
-    let Some(name) = node else { return HistoryRow::of(entry) };
-    let mut entry = entry.clone();
-    entry.changes.retain(|change| change.node == *name);
-    entry.orders.retain(|order| order.node == *name);
-    entry.repairs.clear();
-    if entry.is_election() { Vec::new() } else { HistoryRow::of(&entry) }
+    Ok(entries.iter().flat_map(|entry| HistoryRow::about(entry, node.as_ref())).collect())
 }

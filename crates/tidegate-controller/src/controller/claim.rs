@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::class::ErrorClass;
-use tidegate_store::{Store, StoreError};
-use tokio::time::{Instant, timeout};
+use tidegate_store::Store;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::input::Input;
+use super::limits::{api_within, store_within};
 use super::tail::READ_LIMIT;
 use super::tasks::Tasks;
 use super::{ControllerError, Inputs, Shared};
@@ -53,8 +54,7 @@ impl Claim {
         self.state = State::Asked;
         let (nodes, inputs) = (self.nodes.clone(), inputs.clone());
         tasks.spawn(async move {
-            let late = || Err(ApiFailure::Timeout { limit: CALL_LIMIT });
-            let result = timeout(CALL_LIMIT, nodes.cluster_uid()).await.unwrap_or_else(|_| late());
+            let result = api_within(CALL_LIMIT, nodes.cluster_uid()).await;
             drop(inputs.send(Input::ClusterUid { result }).await);
         });
     }
@@ -83,11 +83,7 @@ impl Claim {
         if !self.retry.is_due() {
             return Ok(false);
         }
-        let late = || {
-            let detail = format!("no answer within {} s", READ_LIMIT.as_secs());
-            Err(StoreError::Unavailable { operation: "claiming the log", detail })
-        };
-        match timeout(READ_LIMIT, self.store.claim(uid)).await.unwrap_or_else(|_| late()) {
+        match store_within(READ_LIMIT, "claiming the log", self.store.claim(uid)).await {
             Ok(()) => {
                 self.retry.succeeded();
                 self.state = State::Settled;

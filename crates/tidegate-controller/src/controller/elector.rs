@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tidegate_core::lease::{Candidate, LeaseRecord, LeaseStep, LeaseWrite, Moment, SeenLease, Standing as Elected};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::Shared;
+use super::limits::api_within;
 use super::office::{Notice, Office, Standing};
 use crate::clock::Clock;
 use crate::lease_client::LeaseClient;
@@ -196,15 +197,15 @@ impl Elector {
             }
             self.look().await;
         }
-        drop(timeout(self.call_limit, self.client.withdraw(&self.holder)).await);
+        drop(api_within(self.call_limit, self.client.withdraw(&self.holder)).await);
     }
 
     /// Whether the Lease is not ours any more.
     async fn give_up(&mut self) -> bool {
         let Some((record, version)) = self.candidate.release(self.clock.now()) else { return false };
         self.tell();
-        let write = timeout(self.call_limit, self.client.write(&record, Some(&version))).await;
-        let done = matches!(write, Ok(Ok(LeaseWrite::Done(_))));
+        let write = api_within(self.call_limit, self.client.write(&record, Some(&version))).await;
+        let done = matches!(write, Ok(LeaseWrite::Done(_)));
         if done {
             info!("the Lease is given up");
         }
@@ -214,16 +215,15 @@ impl Elector {
 
 /// Does what one step says. Takes no longer than `limit`, however the API hangs.
 async fn carry_out(client: Arc<dyn LeaseClient>, step: LeaseStep, origin: Instant, limit: Duration) -> Done {
-    let late = || ApiFailure::Timeout { limit };
     match step {
         LeaseStep::Wait(until) => {
             sleep_until(origin + until).await;
             Done::Waited
         }
-        LeaseStep::Read => Done::Read(timeout(limit, client.read()).await.unwrap_or_else(|_| Err(late()))),
+        LeaseStep::Read => Done::Read(api_within(limit, client.read()).await),
         LeaseStep::Write { record, version } => {
-            let write = timeout(limit, client.write(&record, version.as_deref())).await;
-            Done::Wrote(record, write.unwrap_or_else(|_| Err(late())))
+            let result = api_within(limit, client.write(&record, version.as_deref())).await;
+            Done::Wrote(record, result)
         }
     }
 }

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use tidegate_core::event::NodeEvent;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::Shared;
+use super::limits::api_within;
 use super::office::Tenure;
 use super::tasks::Tasks;
 use crate::node_writer::NodeWriter;
 use crate::retry::Retry;
-use crate::source::ApiFailure;
 
 /// More than this wait only when the API is away: then the history has them all the same.
 const WAITING: usize = 4096;
@@ -45,8 +44,7 @@ async fn send(nodes: Arc<dyn NodeWriter>, mut waiting: mpsc::Receiver<(Tenure, N
         if !tenure.is_valid() {
             continue;
         }
-        let late = || Err(ApiFailure::Timeout { limit: CALL_LIMIT });
-        match timeout(CALL_LIMIT, nodes.event(&event)).await.unwrap_or_else(|_| late()) {
+        match api_within(CALL_LIMIT, nodes.event(&event)).await {
             Ok(()) => {
                 if retry.succeeded() {
                     info!("Events on Nodes are written again");

@@ -15,11 +15,12 @@ use tidegate_core::membership::{MemberState, Membership};
 use tidegate_core::node::Node;
 use tidegate_core::plan::Judged;
 use tidegate_core::status::FinalizerStatus;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::events::Events;
 use super::input::Input;
+use super::limits::api_within;
 use super::office::Tenure;
 use super::tasks::Tasks;
 use super::{Inputs, Shared};
@@ -186,10 +187,9 @@ pub(super) fn watched<'a>(nodes: impl Iterator<Item = &'a Node>) -> impl Iterato
 }
 
 async fn patch(nodes: Arc<dyn NodeWriter>, inputs: Inputs, tenure: Tenure, task: FinalizerTask) {
-    let late = || Err(ApiFailure::Timeout { limit: CALL_LIMIT });
     let result = if tenure.is_valid() {
         let call = change(&*nodes, &task.node, &task.uid, &task.step);
-        Some(timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| late()))
+        Some(api_within(CALL_LIMIT, call).await)
     } else {
         None
     };

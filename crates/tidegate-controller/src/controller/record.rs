@@ -12,10 +12,11 @@ use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::{Position, Term};
 use tidegate_core::status::Leader;
 use tidegate_store::{Store, StoreError, commit};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::ControllerError;
+use super::limits::store_within;
 use super::office::Tenure;
 use super::tail::Tail;
 use crate::clock::Clock;
@@ -142,10 +143,7 @@ impl Record {
         }
         let Some(entry) = self.pending.take() else { return Ok(None) };
         let start = Instant::now();
-        let outcome = timeout(COMMIT_TIMEOUT, commit(&*self.store, &entry)).await.unwrap_or_else(|_| {
-            let detail = format!("no answer within {} s", COMMIT_TIMEOUT.as_secs());
-            Err(StoreError::Unavailable { operation: "inserting a revision", detail })
-        });
+        let outcome = store_within(COMMIT_TIMEOUT, "inserting a revision", commit(&*self.store, &entry)).await;
         match outcome {
             Ok(()) => {
                 self.metrics.committed(start.elapsed());

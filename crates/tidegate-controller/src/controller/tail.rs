@@ -6,9 +6,10 @@ use std::time::Duration;
 use tidegate_core::log::{LogEntry, LogState};
 use tidegate_core::position::Position;
 use tidegate_store::{Store, StoreError};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::input::Input;
+use super::limits::store_within;
 use super::tasks::Tasks;
 
 /// A longer gap is read as a snapshot and what follows it.
@@ -29,17 +30,13 @@ pub(crate) enum Tail {
 
 /// Reads what follows `at`; everything when that is not known.
 pub(super) async fn read_tail(store: &dyn Store, at: Option<Position>) -> Result<Tail, StoreError> {
-    let late = || {
-        let detail = format!("no answer within {} s", READ_LIMIT.as_secs());
-        Err(StoreError::Unavailable { operation: "reading the log", detail })
-    };
     let read = async {
         match at {
             Some(at) => read(store, at).await,
             None => whole(store).await,
         }
     };
-    timeout(READ_LIMIT, read).await.unwrap_or_else(|_| late())
+    store_within(READ_LIMIT, "reading the log", read).await
 }
 
 async fn read(store: &dyn Store, at: Position) -> Result<Tail, StoreError> {

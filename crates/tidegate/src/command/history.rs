@@ -40,10 +40,7 @@ async fn from_store(args: &HistoryArgs, file: &Path) -> Result<Vec<HistoryRow>, 
     let store = open_store(&config, &cluster, None).await?;
     let limit = usize::try_from(args.limit).unwrap_or(defaults::HISTORY);
     let entries = store.history(&HistoryQuery { node: args.node.clone(), limit }).await?;
-    let wanted = |row: &HistoryRow| {
-        args.node.is_none() || row.change.as_ref().is_some_and(|change| Some(&change.node) == args.node.as_ref())
-    };
-    Ok(entries.iter().flat_map(HistoryRow::of).filter(wanted).collect())
+    Ok(entries.iter().flat_map(|entry| HistoryRow::about(entry, args.node.as_ref())).collect())
 }
 
 /// Rows as a person reads them.

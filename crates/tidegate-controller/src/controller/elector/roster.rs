@@ -1,17 +1,17 @@
 //! Says that this replica is there, and finds out which others are.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_core::status::ReplicaStatus;
 use tidegate_core::time::elapsed;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::Shared;
+use super::super::limits::api_within;
 use super::super::office::{Office, Tenure};
 use crate::lease_client::LeaseClient;
 use crate::retry::Retry;
@@ -55,14 +55,14 @@ impl Roster {
 
     async fn round(&self) -> Result<(), ApiFailure> {
         let now = self.shared.clock.now();
-        bounded(self.client.announce(&self.shared.settings.holder, now)).await?;
-        let found = bounded(self.client.replicas()).await?;
+        api_within(CALL_LIMIT, self.client.announce(&self.shared.settings.holder, now)).await?;
+        let found = api_within(CALL_LIMIT, self.client.replicas()).await?;
         self.shared.board.set_replicas(self.list(&found, now));
         for (holder, seen) in found {
             let tenure = self.office.tenure();
             if elapsed(seen, now) > FORGOTTEN_AFTER && tenure.as_ref().is_some_and(Tenure::is_valid) {
                 debug!(holder, "a replica that has been silent for long is forgotten");
-                bounded(self.client.withdraw(&holder)).await?;
+                api_within(CALL_LIMIT, self.client.withdraw(&holder)).await?;
             }
         }
         Ok(())
@@ -98,8 +98,4 @@ impl Roster {
             }
         }
     }
-}
-
-async fn bounded<T>(call: impl Future<Output = Result<T, ApiFailure>>) -> Result<T, ApiFailure> {
-    timeout(CALL_LIMIT, call).await.unwrap_or(Err(ApiFailure::Timeout { limit: CALL_LIMIT }))
 }
