@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::mutant::{Mutant, planted};
+use tidegate_core::position::Position;
 use tidegate_core::protocol::{AgentStatus, ApplyReport, EngineHealth, Failure, Live, LiveBackend, Outcome, Refusal};
 use tidegate_core::step::Step;
 use tidegate_core::webhook::Admission;
@@ -106,11 +107,12 @@ impl Agent {
         ApplyReport { outcome, live: self.live_now(), timings: Vec::new() }
     }
 
-    fn begin(&mut self, state: &DesiredState, slow: bool) -> Result<Duration, ApplyReport> {
+    /// How long an apply of this state takes; or the newer position that keeps it from being begun.
+    fn begin(&mut self, state: &DesiredState, slow: bool) -> Result<Duration, Position> {
         if let Some(newest) = self.admission.newest().filter(|n| *n > state.position)
             && !planted(Mutant::AgentTakesOlder)
         {
-            return Err(self.report(Outcome::Superseded { by: newest }));
+            return Err(newest);
         }
         Ok(if slow { self.dice.millis(1000, 9000) } else { self.dice.millis(10, 300) })
     }
@@ -187,9 +189,10 @@ pub(crate) async fn receive(
     let takes = {
         let mut world = world.state();
         let slow = world.weather.has(Fault::ApplySlow { agent: id });
-        match world.agents.get_mut(&id).filter(|agent| agent.boot == boot)?.begin(&state, slow) {
+        let agent = world.agents.get_mut(&id).filter(|agent| agent.boot == boot)?;
+        match agent.begin(&state, slow) {
             Ok(takes) => takes,
-            Err(superseded) => return Some(Ok(superseded)),
+            Err(by) => return Some(Ok(agent.report(Outcome::Superseded { by }))),
         }
     };
     sleep(takes).await;

@@ -102,7 +102,9 @@ impl State {
             Happening::Ready(_, ready) => self.edit_node(&name, |node| set_ready(node, ready, "", wall)),
             Happening::AllReady(ready) => {
                 let names: Vec<NodeName> = self.cluster.nodes().keys().cloned().collect();
-                names.iter().for_each(|name| self.edit_node(name, |node| set_ready(node, ready, "", wall)));
+                for name in &names {
+                    self.edit_node(name, |node| set_ready(node, ready, "", wall));
+                }
             }
             Happening::ShutsDown(_) => {
                 self.edit_node(&name, |node| set_ready(node, false, "node is shutting down", wall));

@@ -10,6 +10,7 @@ use tidegate_core::node::Node;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::fault::Fault;
+use crate::oracle::Oracle;
 use crate::parties::ReplicaId;
 use crate::world::State;
 
@@ -143,10 +144,11 @@ impl State {
             return LeaseWrite::Conflict;
         }
         let now = self.now();
-        let before = self.cluster.lease.as_ref().and_then(|l| l.record.holder.clone().map(|h| (h, now - l.written)));
+        let silent = |l: &StoredLease| now.saturating_sub(l.written);
+        let before = self.cluster.lease.as_ref().and_then(|l| l.record.holder.clone().map(|h| (h, silent(l))));
         let (oracle, mut moment) = self.judge();
         match (&record.holder, before) {
-            (Some(to), Some((from, silence))) if from != *to => oracle.handed_over(&mut moment, &from, to, silence),
+            (Some(to), Some((from, silence))) if from != *to => Oracle::handed_over(&mut moment, &from, to, silence),
             (Some(to), None) => moment.note(format_args!("lease taken by {to}")),
             (None, _) => moment.note(format_args!("lease given up by {holder}")),
             _ => {}

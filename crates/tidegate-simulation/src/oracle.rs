@@ -23,7 +23,7 @@ use crate::violation::Invariant;
 
 pub(crate) use finalizers::{DEADLINE, Taken};
 use record::Offer;
-pub(crate) use record::{Facts, cluster};
+pub(crate) use record::cluster;
 
 pub(crate) use cluster::{AUTOSCALER_TAINT, EXCLUDE_LABEL, OUT_OF_SERVICE_TAINT};
 

@@ -52,7 +52,7 @@ impl Replica {
         self.api = Some(controller.api());
         let shutdown = CancellationToken::new();
         let (process, ends) = (life.clone(), shutdown.clone());
-        let task = tokio::spawn(async move { process.live(controller.run(ends)).await });
+        let task = tokio::spawn(async move { process.live(Box::pin(controller.run(ends))).await });
         self.process = Some(Process { life, shutdown, task, asked_to_end: false });
     }
 

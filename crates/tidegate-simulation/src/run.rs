@@ -135,13 +135,13 @@ impl Run {
         }
         let has = |fault| self.world.state().weather.has(fault);
         match fault {
-            Fault::Kill { replica } | Fault::Terminate { replica } => {
-                if !has(Fault::Kill { replica }) && !has(Fault::Terminate { replica }) {
-                    self.at(replica, |r| {
-                        r.bury();
-                        r.start();
-                    });
-                }
+            Fault::Kill { replica } | Fault::Terminate { replica }
+                if !has(Fault::Kill { replica }) && !has(Fault::Terminate { replica }) =>
+            {
+                self.at(replica, |r| {
+                    r.bury();
+                    r.start();
+                });
             }
             Fault::Pause { replica } if !has(fault) => self.at(replica, |r| r.resume()),
             _ => {}

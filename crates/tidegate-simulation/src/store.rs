@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use tidegate_core::log::{LogEntry, LogState, ReplayError, Snapshot};
+use tidegate_core::membership::Member;
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::Revision;
 use tidegate_store::{NodeDocument, NodeDocumentId, StoreError};
 
-use crate::oracle::Facts;
 use crate::world::State;
 
 /// What the store keeps.
@@ -76,9 +76,9 @@ impl State {
             .filter_map(|c| self.oracle.log().membership.get(&c.uid))
             .map(|member| (member.clone(), self.connections(member)))
             .collect();
-        let facts = Facts { connections: &|member| busy.iter().find(|(m, _)| m == member).map_or(0, |(_, n)| *n) };
+        let connections = |member: &Member| busy.iter().find(|(m, _)| m == member).map_or(0, |(_, n)| *n);
         let (oracle, mut moment) = self.judge();
-        oracle.committed(&mut moment, entry, &facts);
+        oracle.committed(&mut moment, entry, &connections);
         // Only the planted bug ever writes in the middle.
         let place = usize::try_from(entry.revision.0).unwrap_or(usize::MAX).saturating_sub(1);
         self.log.entries.truncate(place);

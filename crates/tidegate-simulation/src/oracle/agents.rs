@@ -1,6 +1,6 @@
 //! What may reach an agent, and what may be live there.
 
-use tidegate_core::desired::DesiredState;
+use tidegate_core::desired::{Backend, DesiredState};
 use tidegate_core::position::Position;
 
 use super::{Moment, Oracle};
@@ -33,7 +33,7 @@ impl Oracle {
             let detail = format_args!("{agent} served {before}, and now {}", state.position);
             moment.accuse(Invariant::AgentNeverGoesBack, detail);
         }
-        if !state.pools.values().all(|pool| pool.iter().any(|b| b.is_active())) {
+        if !state.pools.values().all(|pool| pool.iter().any(Backend::is_active)) {
             moment.accuse(Invariant::NeverEmpty, format_args!("{agent} serves {} without a node", state.position));
         }
         self.judge_content(moment, &agent.to_string(), state);

@@ -52,7 +52,6 @@ impl Oracle {
 
     /// A node that is being deleted still has its finalizer.
     pub(crate) fn still_held(
-        &self,
         moment: &mut Moment<'_>,
         node: &NodeName,
         deleted: Duration,

@@ -18,7 +18,7 @@ impl Oracle {
     }
 
     /// The API server took a lease from one holder and gave it to another.
-    pub(crate) fn handed_over(&mut self, moment: &mut Moment<'_>, from: &str, to: &str, unrenewed: Duration) {
+    pub(crate) fn handed_over(moment: &mut Moment<'_>, from: &str, to: &str, unrenewed: Duration) {
         moment.note(format_args!("lease of {from} to {to} after {:.3} s of silence", unrenewed.as_secs_f64()));
         if unrenewed + TICK < LeasePolicy::default().lease_duration {
             let detail = format_args!("{to} took it from {from} after {unrenewed:?}");

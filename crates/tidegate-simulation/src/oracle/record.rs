@@ -27,10 +27,15 @@ pub(super) struct Offer {
     watch_lags: bool,
 }
 
-/// What the world adds to the judgement of a commit.
-pub(crate) struct Facts<'a> {
-    /// Open connections to a member, over all load balancers.
-    pub(crate) connections: &'a dyn Fn(&Member) -> u64,
+/// Open connections to a member, over all load balancers.
+pub(crate) type Connections<'a> = &'a dyn Fn(&Member) -> u64;
+
+/// One node's step of a commit.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    entry: &'a LogEntry,
+    change: &'a Change,
+    offer: Option<&'a Offer>,
 }
 
 impl Oracle {
@@ -49,7 +54,7 @@ impl Oracle {
     }
 
     /// The store took an entry.
-    pub(crate) fn committed(&mut self, moment: &mut Moment<'_>, entry: &LogEntry, facts: &Facts<'_>) {
+    pub(crate) fn committed(&mut self, moment: &mut Moment<'_>, entry: &LogEntry, connections: Connections<'_>) {
         moment.note(format_args!("commit {} by {}: {}", entry.position(), entry.holder, words(entry)));
         self.counts.commits += 1;
         let opener = self.openers.entry(entry.term).or_insert_with(|| entry.holder.clone());
@@ -61,7 +66,7 @@ impl Oracle {
         let key = (entry.revision, entry.term, entry.holder.clone());
         let offer = self.offers.get(&key).copied();
         for change in &entry.changes {
-            self.judge(moment, entry, change, offer.as_ref(), facts);
+            self.judge(moment, Step { entry, change, offer: offer.as_ref() }, connections);
         }
         self.take(moment, entry);
     }
@@ -91,14 +96,8 @@ impl Oracle {
         self.contents.insert(entry.position(), state.hash);
     }
 
-    fn judge(
-        &mut self,
-        moment: &mut Moment<'_>,
-        entry: &LogEntry,
-        change: &Change,
-        offer: Option<&Offer>,
-        facts: &Facts<'_>,
-    ) {
+    fn judge(&mut self, moment: &mut Moment<'_>, step: Step<'_>, connections: Connections<'_>) {
+        let Step { entry, change, offer } = step;
         let before = self.log.membership.get(&change.uid).cloned();
         let (from, to) = (Phase::of(before.as_ref()), change.phase());
         if from == Phase::Active && to != Phase::Active {
@@ -114,7 +113,7 @@ impl Oracle {
             }
         }
         if let Some(before) = before {
-            self.judge_drain(moment, entry, change, &before, facts);
+            self.judge_drain(moment, step, &before, connections);
         }
     }
 
@@ -137,14 +136,8 @@ impl Oracle {
         }
     }
 
-    fn judge_drain(
-        &mut self,
-        moment: &mut Moment<'_>,
-        entry: &LogEntry,
-        change: &Change,
-        before: &Member,
-        facts: &Facts<'_>,
-    ) {
+    fn judge_drain(&mut self, moment: &mut Moment<'_>, step: Step<'_>, before: &Member, connections: Connections<'_>) {
+        let Step { entry, change, .. } = step;
         let MemberState::Draining { deadline } = before.state else { return };
         match change.to.as_ref().map(|m| m.state) {
             Some(MemberState::Draining { deadline: later }) if later > deadline => {
@@ -153,7 +146,7 @@ impl Oracle {
             }
             None if entry.at < deadline && !ends_at_once(change.rule) => {
                 self.counts.early_drains += 1;
-                let open = (facts.connections)(before);
+                let open = connections(before);
                 if open > 0 {
                     let detail = format_args!("{} left before {deadline} with {open} connections", change.node);
                     moment.accuse(Invariant::DrainWaits, detail);

@@ -8,6 +8,7 @@ use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::time::elapsed;
 
 use super::{PEACE, Run};
+use crate::oracle::Oracle;
 use crate::parties::AgentId;
 use crate::replica::Replica;
 use crate::violation::Invariant;
@@ -73,8 +74,8 @@ impl Run {
         let nodes: Vec<_> = state.cluster.nodes().values().filter(|n| n.finalizer).cloned().collect();
         for node in nodes {
             let Some(deleted) = node.deleting else { continue };
-            let (oracle, mut moment) = state.judge();
-            oracle.still_held(&mut moment, &node.name, elapsed(wall_at(Duration::ZERO), deleted), control_calm);
+            let (_, mut moment) = state.judge();
+            Oracle::still_held(&mut moment, &node.name, elapsed(wall_at(Duration::ZERO), deleted), control_calm);
         }
     }
 
