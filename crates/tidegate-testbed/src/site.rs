@@ -178,7 +178,10 @@ impl Site {
         let (binary, file) = (self.binary()?, config.display().to_string());
         let argv = host.argv(&[&binary, role, "-c", &file]);
         let log = self.folder().join(format!("{name}.log"));
-        Tidegate::start(Spec::new(&name, argv, log), config)
+        let mut spec = Spec::new(&name, argv, log);
+        // The machines of the lab share a host name, which in a pod or on machines of their own would tell them apart.
+        spec.env.push(("POD_NAME".to_owned(), lb.to_owned()));
+        Tidegate::start(spec, config)
     }
 
     /// A `tidegate` command on a load balancer machine, such as `status -o json`.

@@ -32,6 +32,8 @@ async fn killed_in_mid_commit_each_entry_is_there_once() {
     let server = MongoServer::start().await.unwrap();
     let store = impatient(&server.uri(), "kills");
     let mut scenario = Scenario::new(1);
+    // A FerretDB that is killed while it makes a database does not start again: that is its own affair.
+    scenario.commit(&store, 1).await.unwrap();
     let mut random = Random::new(1, tidegate_core::position::Revision(1));
     let mut failures = 0;
     for _ in 0..8 {
