@@ -1,6 +1,7 @@
 //! The agent: one mailbox in front of one engine.
 
 mod assemble;
+mod audit;
 mod backends;
 mod boot;
 mod census;
@@ -51,7 +52,7 @@ impl Agent {
 
     /// The same, with an engine of the caller's own.
     pub async fn start_with(parts: Parts, registry: &mut Registry) -> Result<AgentHandle, StartError> {
-        let metrics = Metrics::new(parts.engine().name(), registry);
+        let metrics = Metrics::new(parts.engine().kind().as_str(), registry);
         let census = Arc::new(Census::new(parts.engine().clone()));
         let (sender, inbox) = mpsc::channel(64);
         let (mailbox, posted) = parts.boot(inbox, metrics.clone()).await?;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -28,6 +28,16 @@ impl fmt::Display for CommandLine {
         write!(f, "{}", self.program.display())?;
         self.args.iter().try_for_each(|arg| write!(f, " {}", arg.to_string_lossy()))
     }
+}
+
+/// Where a program is: a path stays as it is, a name is searched in PATH; one that is not found stays as well.
+pub fn located(program: &Path) -> PathBuf {
+    if program.components().count() > 1 {
+        return program.to_owned();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    found.unwrap_or_else(|| program.to_owned())
 }
 
 /// How a program ended.
@@ -74,7 +84,7 @@ impl CommandError {
     pub const fn cure(&self) -> &'static str {
         match self {
             Self::Start { .. } => {
-                "install the engine (apt-get install nginx libnginx-mod-stream), or set its path in agent.engine"
+                "install the program (docs/engines.md names the package of each engine), or set its path in agent.engine"
             }
             Self::TimedOut { .. } => "look at the load of the machine; run the command by hand",
         }

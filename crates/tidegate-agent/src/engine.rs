@@ -1,6 +1,14 @@
 //! The seam between the pipeline and a load balancer program.
+//!
+//! One folder for each engine; [`open`] is the only place that lists them.
 
+pub mod failure;
+pub mod log_limit;
 pub mod nginx;
+mod open;
+pub mod procfs;
+pub mod recipe;
+pub mod vouched;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -9,8 +17,11 @@ use std::path::Path;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tidegate_core::desired::DesiredState;
+use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
+
+pub use open::{EngineError, open, preview};
 
 use crate::connections::{Connections, CountError};
 
@@ -38,14 +49,44 @@ pub enum Pulse {
     },
 }
 
+/// What an engine serves, by its own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// This generation, to the last backend.
+    Exactly(ContentHash),
+    /// Something that no generation of ours is.
+    Differs {
+        /// From the live file, for people: `server http/10.0.0.1:80 is not there`.
+        how: String,
+    },
+    /// It does not run, or does not answer.
+    Silent {
+        /// What was asked, and what came.
+        reason: String,
+    },
+}
+
+impl Serving {
+    /// Whether it is exactly this generation.
+    pub fn is(&self, generation: ContentHash) -> bool {
+        *self == Self::Exactly(generation)
+    }
+}
+
+/// State to text, without a side effect.
+pub trait Render: Send + Sync {
+    /// A user's template is read each time.
+    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure>;
+}
+
 /// A load balancer program that is configured by a file.
 ///
 /// The pipeline calls `render`, `validate`, `reload` and its confirmation in this order, never two applies
 /// at a time.
 #[async_trait]
-pub trait Engine: Send + Sync + 'static {
-    /// `nginx`, ...
-    fn name(&self) -> &'static str;
+pub trait Engine: Render + 'static {
+    /// Which program it is.
+    fn kind(&self) -> EngineKind;
 
     /// Its version, when known.
     fn version(&self) -> Option<String>;
@@ -53,17 +94,16 @@ pub trait Engine: Send + Sync + 'static {
     /// The user's own template, if there is one: an edit of it is looked for.
     fn template(&self) -> Option<&Path>;
 
-    /// State and template to text: no side effect.
-    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure>;
-
-    /// Lets the engine's own checker look at a file that is not live.
+    /// Lets the engine's own checker look at a file that is not live, unless it passed the same structure before
+    /// ([`vouched::Vouched`]).
     async fn validate(&self, candidate: &Path) -> Result<(), Failure>;
 
-    /// Tells the engine to serve the live file; one that does not run is started.
+    /// Tells the engine to serve the live file; one that does not run is started. How it gets there, by a change in place
+    /// or by a reload of the process, is its own decision: it reads the file and asks the program what it serves.
     async fn reload(&self, generation: ContentHash) -> Result<Box<dyn Confirmation>, Failure>;
 
-    /// Asks the engine what it serves; nothing when it does not run or does not answer.
-    async fn serving(&self) -> Option<ContentHash>;
+    /// Asks the engine what it really serves, compared with the live file.
+    async fn serving(&self) -> Serving;
 
     /// Ends it gracefully: only used when going back to "nothing was live".
     async fn stop(&self) -> Result<(), Failure>;

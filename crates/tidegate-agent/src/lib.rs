@@ -2,7 +2,7 @@
 //!
 //! The path of a state: [`webhook`] (or the same process) -> [`agent`] (one mailbox: at most one apply
 //! in flight, the newest state wins) -> [`pipeline`] (render -> validate -> swap -> reload -> verify,
-//! any failure rolls back) -> [`engine`] (what the five steps mean for nginx).
+//! any failure rolls back) -> [`engine`] (what the five steps mean for each program).
 
 #![warn(missing_docs)]
 
@@ -23,6 +23,9 @@ pub mod webhook;
 pub use agent::{Agent, AgentHandle, StartError};
 pub use hook::StepHook;
 pub use render::{render_for, render_to_string};
-pub use settings::{AgentSettings, EngineSettings, NginxSettings};
+pub use settings::{
+    AgentSettings, AuditSettings, CustomSettings, DriftPolicy, EngineSettings, EnvoySettings, HaproxySettings,
+    Masquerade, NftablesSettings, NginxSettings,
+};
 pub use template::view;
 pub use webhook::{TlsSettings, WebhookError, WebhookServer, WebhookSettings, serve_webhook};

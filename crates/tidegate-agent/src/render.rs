@@ -7,7 +7,7 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
-use crate::engine::nginx::Nginx;
+use crate::engine::preview;
 use crate::settings::{AgentSettings, DEFAULT_STATE_DIR, EngineSettings};
 
 /// The configuration for a state, as an agent with the default state directory would write it.
@@ -21,8 +21,7 @@ pub fn render_for(settings: &AgentSettings, state: &DesiredState) -> Result<Stri
 }
 
 fn render(engine: &EngineSettings, state_dir: &Path, state: &DesiredState) -> Result<String, Failure> {
-    let EngineSettings::Nginx(nginx) = engine;
-    let renderer = Nginx::preview(nginx, state_dir).map_err(|e| Failure {
+    let renderer = preview(engine, state_dir).map_err(|e| Failure {
         step: Step::Render,
         class: ErrorClass::Permanent,
         message: e.to_string(),

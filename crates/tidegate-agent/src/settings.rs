@@ -1,10 +1,22 @@
 //! What the agent is told when it starts.
 
-use std::num::NonZeroU16;
-use std::path::PathBuf;
+mod custom;
+mod envoy;
+mod haproxy;
+mod nftables;
+mod nginx;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tidegate_core::engine::EngineKind;
 use tidegate_core::ids::ClusterName;
+
+pub use custom::CustomSettings;
+pub use envoy::EnvoySettings;
+pub use haproxy::HaproxySettings;
+pub use nftables::{Masquerade, NftablesSettings};
+pub use nginx::NginxSettings;
 
 /// Where the agent keeps its own files, when nothing else is said.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/tidegate";
@@ -14,12 +26,40 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/tidegate";
 pub struct AgentSettings {
     /// The only cluster whose states are taken; absent: the first one that is heard of.
     pub cluster: Option<ClusterName>,
-    /// For the snapshot, the engine's pid file, log and marker socket. One agent each.
+    /// For the snapshot and the engine's own files. One agent each.
     pub state_dir: PathBuf,
     /// The engine it drives.
     pub engine: EngineSettings,
     /// Whether a configuration file that is not ours, or was edited, may be replaced (a copy is kept).
     pub take_over: bool,
+    /// How foreign changes to what is live are found, and what becomes of them.
+    pub audit: AuditSettings,
+}
+
+/// How the engine is asked what it really serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// How often.
+    pub every: Duration,
+    /// What becomes of a foreign change.
+    pub drift: DriftPolicy,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        // Rare enough to cost nothing with 5,000 backends, and half of the controller's own resync.
+        Self { every: Duration::from_secs(30), drift: DriftPolicy::default() }
+    }
+}
+
+/// What becomes of a foreign change to what the engine serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriftPolicy {
+    /// It is told and undone.
+    #[default]
+    Repair,
+    /// It is told; the next change of the cluster undoes it.
+    Report,
 }
 
 /// Which engine, with its settings.
@@ -27,37 +67,60 @@ pub struct AgentSettings {
 pub enum EngineSettings {
     /// nginx with its stream module.
     Nginx(NginxSettings),
+    /// HAProxy.
+    Haproxy(HaproxySettings),
+    /// Envoy.
+    Envoy(EnvoySettings),
+    /// NAT of the kernel.
+    Nftables(NftablesSettings),
+    /// The user's own.
+    Custom(CustomSettings),
 }
 
-/// Settings of nginx.
-#[derive(Clone, Debug)]
-pub struct NginxSettings {
-    /// The file that Tidegate owns and nginx is started with.
-    pub config_file: PathBuf,
-    /// A template of the user's own; absent: the built-in one.
-    pub template: Option<PathBuf>,
-    /// Least time between two reloads. Each reload leaves workers behind for as long as they hold connections.
-    pub min_reload_interval: Duration,
-    /// The program: a path, or a name that is searched in PATH.
-    pub binary: PathBuf,
-    /// `worker_processes`; absent: the number of CPUs when the agent first started.
-    pub workers: Option<NonZeroU16>,
-    /// `worker_shutdown_timeout`; absent: old workers live as long as their connections (a limit cuts connections).
-    pub worker_shutdown_timeout: Option<Duration>,
-}
-
-impl NginxSettings {
-    /// The defaults, for this configuration file.
-    pub fn new(config_file: impl Into<PathBuf>) -> Self {
-        Self {
-            config_file: config_file.into(),
-            template: None,
-            // A reload costs about 8 MB for as long as an old connection lives; bursts ride along in one.
-            min_reload_interval: Duration::from_secs(1),
-            binary: PathBuf::from("nginx"),
-            workers: None,
-            // Measured: 2 s cut 39 of 23,000 keep-alive requests; without it none were cut.
-            worker_shutdown_timeout: None,
+impl EngineSettings {
+    /// Which engine.
+    pub const fn kind(&self) -> EngineKind {
+        match self {
+            Self::Nginx(_) => EngineKind::Nginx,
+            Self::Haproxy(_) => EngineKind::Haproxy,
+            Self::Envoy(_) => EngineKind::Envoy,
+            Self::Nftables(_) => EngineKind::Nftables,
+            Self::Custom(_) => EngineKind::Custom,
         }
+    }
+
+    /// The file that Tidegate owns.
+    pub fn config_file(&self) -> &Path {
+        match self {
+            Self::Nginx(nginx) => &nginx.config_file,
+            Self::Haproxy(haproxy) => &haproxy.config_file,
+            Self::Envoy(envoy) => &envoy.config_file,
+            Self::Nftables(nftables) => &nftables.config_file,
+            Self::Custom(custom) => &custom.output,
+        }
+    }
+
+    /// Least time between two applies: for engines whose every change leaves something behind.
+    pub const fn floor(&self) -> Duration {
+        match self {
+            Self::Nginx(nginx) => nginx.min_reload_interval,
+            Self::Custom(custom) => custom.min_reload_interval,
+            Self::Haproxy(_) | Self::Envoy(_) | Self::Nftables(_) => Duration::ZERO,
+        }
+    }
+
+    /// The same with an absolute path: engines are started in `/`, and known again by the path they were started with.
+    pub(crate) fn absolute(mut self) -> Self {
+        let file = match &mut self {
+            Self::Nginx(nginx) => &mut nginx.config_file,
+            Self::Haproxy(haproxy) => &mut haproxy.config_file,
+            Self::Envoy(envoy) => &mut envoy.config_file,
+            Self::Nftables(nftables) => &mut nftables.config_file,
+            Self::Custom(custom) => &mut custom.output,
+        };
+        if let Ok(absolute) = std::path::absolute(&*file) {
+            *file = absolute;
+        }
+        self
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -69,6 +71,47 @@ pub struct Listener {
     pub source_ranges: Vec<IpNet>,
     /// Whether an empty pool may go live (invariant 5).
     pub allow_empty: bool,
+    /// How long and how many; absent on the wire when nothing is set, which agents of earlier versions understand.
+    #[serde(default, skip_serializing_if = "Limits::is_unset")]
+    pub limits: Limits,
+}
+
+/// Bounds of a listener's connections; what is absent is left to the engine's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// A connection (or UDP session) without traffic for this long is ended; in milliseconds on the wire.
+    #[serde(default, rename = "idleTimeoutMillis", with = "millis", skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Duration>,
+    /// A backend that does not accept within this long is given up; in milliseconds on the wire.
+    #[serde(default, rename = "connectTimeoutMillis", with = "millis", skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<Duration>,
+    /// Client connections of this listener at a time, on each load balancer machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<NonZeroU32>,
+}
+
+impl Limits {
+    /// Whether there are none.
+    pub fn is_unset(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Durations as whole milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[allow(clippy::ref_option, reason = "serde hands over a reference to the field")]
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
 }
 
 /// Whether a backend takes new connections.

@@ -14,6 +14,7 @@ pub mod class;
 pub mod departure;
 pub mod desired;
 pub mod eligibility;
+pub mod engine;
 pub mod event;
 pub mod finalizer;
 pub mod guard;

@@ -264,6 +264,43 @@ pub struct LiveBackend {
     pub connections: Option<u64>,
 }
 
+/// A change that somebody else made to what an engine serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftReport {
+    /// When it was found last.
+    pub at: Timestamp,
+    /// What differed from what was live.
+    pub how: String,
+    /// What became of it.
+    pub outcome: DriftOutcome,
+    /// How often one was found since the agent started.
+    pub times: u64,
+}
+
+/// What became of a foreign change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DriftOutcome {
+    /// The engine serves the live file again.
+    Repaired,
+    /// Nothing: that is how the agent is configured, or the live file was changed as well.
+    Reported,
+    /// It could not be undone; it is tried again at the next audit.
+    RepairFailed,
+}
+
+impl DriftOutcome {
+    /// As it is written in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Repaired => "repaired",
+            Self::Reported => "reported",
+            Self::RepairFailed => "repairFailed",
+        }
+    }
+}
+
 /// Everything an agent says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -289,4 +326,7 @@ pub struct AgentStatus {
     pub reloads: u64,
     /// Earlier generations of the engine that still hold connections (nginx: workers shutting down).
     pub old_generations: u64,
+    /// The last foreign change to what the engine serves; absent when none was found since the agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftReport>,
 }

@@ -12,7 +12,7 @@ use crate::guard::Guard;
 use crate::ids::{ClusterName, ListenerName, LoadBalancerName, NodeName, NodeUid};
 use crate::log::{LogEntry, Phase};
 use crate::position::{Position, Term};
-use crate::protocol::{EngineHealth, LastError, Live};
+use crate::protocol::{DriftReport, EngineHealth, LastError, Live};
 
 /// `/api/v1/status`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +150,9 @@ pub struct LoadBalancerStatus {
     pub reloads: u64,
     /// Earlier generations that still hold connections.
     pub old_generations: u64,
+    /// The last foreign change to what it serves, if there was one since its agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftReport>,
 }
 
 /// Why a load balancer is behind.

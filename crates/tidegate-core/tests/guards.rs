@@ -129,6 +129,7 @@ fn listener() -> Listener {
         proxy_protocol: ProxyProtocol::None,
         source_ranges: vec![],
         allow_empty: false,
+        limits: tidegate_core::desired::Limits::default(),
     }
 }
 

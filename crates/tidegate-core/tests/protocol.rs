@@ -26,6 +26,7 @@ fn listener(allow_empty: bool) -> Listener {
         proxy_protocol: ProxyProtocol::V1,
         source_ranges: vec!["10.0.0.0/8".parse().unwrap()],
         allow_empty,
+        limits: tidegate_core::desired::Limits::default(),
     }
 }
 

@@ -96,6 +96,7 @@ impl Agent {
             backends: backends.map(backend).collect(),
             reloads: self.reloads,
             old_generations: 0,
+            drift: None,
         }
     }
 

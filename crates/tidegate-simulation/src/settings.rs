@@ -34,5 +34,6 @@ pub(crate) fn listeners() -> Vec<Listener> {
         proxy_protocol: ProxyProtocol::None,
         source_ranges: Vec::new(),
         allow_empty: false,
+        limits: tidegate_core::desired::Limits::default(),
     }]
 }

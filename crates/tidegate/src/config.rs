@@ -4,6 +4,7 @@
 //! `Option` where a value is needed.
 
 pub mod address;
+pub mod argument;
 pub mod choice;
 pub mod defaults;
 pub mod files;
@@ -21,11 +22,11 @@ pub mod tree;
 pub mod validate;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use tidegate_agent::{DriftPolicy, EngineSettings};
 use tidegate_core::desired::Listener;
 use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::{ClusterName, LoadBalancerName};
@@ -145,33 +146,11 @@ pub struct AgentConfig {
     /// Where it keeps the last state that worked.
     pub state_dir: PathBuf,
     /// What carries the traffic.
-    pub engine: EngineConfig,
+    pub engine: EngineSettings,
+    /// What becomes of foreign changes to what is live.
+    pub drift: DriftPolicy,
     /// Where it receives states.
     pub webhook: WebhookConfig,
-}
-
-/// What carries the traffic.
-#[derive(Clone, Debug)]
-pub enum EngineConfig {
-    /// nginx with its stream module.
-    Nginx(NginxConfig),
-}
-
-/// nginx.
-#[derive(Clone, Debug)]
-pub struct NginxConfig {
-    /// The file that we write.
-    pub config_file: PathBuf,
-    /// The operator's own template; absent: the built-in one.
-    pub template: Option<PathBuf>,
-    /// Between two reloads.
-    pub min_reload_interval: Duration,
-    /// The program.
-    pub binary: PathBuf,
-    /// Worker processes; absent: one for each CPU.
-    pub workers: Option<NonZeroU16>,
-    /// When old workers are ended; absent: never.
-    pub worker_shutdown_timeout: Option<Duration>,
 }
 
 /// Where an agent receives states.

@@ -17,13 +17,12 @@ use super::mailbox::Mailbox;
 use super::status::Posted;
 use super::worker::Worker;
 use crate::command::SystemCommands;
-use crate::engine::Engine;
-use crate::engine::nginx::Nginx;
+use crate::engine::{Engine, open};
 use crate::file::LiveFile;
 use crate::hook::StepHook;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
-use crate::settings::{AgentSettings, EngineSettings};
+use crate::settings::{AgentSettings, AuditSettings};
 use crate::snapshot::Snapshots;
 
 /// Everything that an agent is made of, before it has looked at its engine.
@@ -32,27 +31,27 @@ pub struct Parts {
     cluster: Option<ClusterName>,
     pipeline: Pipeline,
     floor: Duration,
+    audit: AuditSettings,
     lock: StateDirLock,
 }
 
 impl Parts {
     /// For these settings.
     pub(super) async fn new(settings: AgentSettings, hook: StepHook) -> Result<Self, StartError> {
-        let AgentSettings { cluster, state_dir, engine: EngineSettings::Nginx(mut nginx), take_over } = settings;
-        // nginx is started in `/`, and known again by the path it was started with.
-        let [state_dir, config_file] = [state_dir, nginx.config_file].map(|p| std::path::absolute(&p).unwrap_or(p));
-        nginx.config_file = config_file;
+        let AgentSettings { cluster, state_dir, engine, take_over, audit } = settings;
+        let engine_settings = engine.absolute();
+        let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let lock = StateDirLock::take(&state_dir)?;
-        let engine = Nginx::new(&nginx, &state_dir, Arc::new(SystemCommands)).await?;
-        let file = LiveFile::new(nginx.config_file, take_over);
-        let pipeline = Pipeline { engine: Arc::new(engine), file, hook };
-        Ok(Self { state_dir, cluster, pipeline, floor: nginx.min_reload_interval, lock })
+        let engine = open(&engine_settings, &state_dir, Arc::new(SystemCommands)).await?;
+        let file = LiveFile::new(engine_settings.config_file().to_owned(), take_over);
+        let pipeline = Pipeline { engine, file, hook };
+        Ok(Self { state_dir, cluster, pipeline, floor: engine_settings.floor(), audit, lock })
     }
 
     /// For an engine of the caller's own; `floor`: the least time between two reloads.
     pub fn with_engine(state_dir: PathBuf, pipeline: Pipeline, floor: Duration) -> Result<Self, StartError> {
         let lock = StateDirLock::take(&state_dir)?;
-        Ok(Self { state_dir, cluster: None, pipeline, floor, lock })
+        Ok(Self { state_dir, cluster: None, pipeline, floor, audit: AuditSettings::default(), lock })
     }
 
     pub(super) fn engine(&self) -> &Arc<dyn Engine> {
@@ -75,6 +74,6 @@ impl Parts {
         };
         let booted = boot(worker, self.cluster, &metrics).await;
         let booted = booted.map_err(|refusal| StartError::Snapshot { path: self.state_dir, refusal })?;
-        Ok(Mailbox::new(booted, inbox, Pacer::new(self.floor), metrics))
+        Ok(Mailbox::new(booted, inbox, Pacer::new(self.floor), self.audit, metrics))
     }
 }

@@ -89,7 +89,7 @@ async fn bring_live(worker: &mut Worker, state: &Arc<DesiredState>) -> ApplyRepo
     let file_is_right = matches!(worker.pipeline.file.read(), Ok(Found::Ours(found)) if found == generation);
     let outcome = if !file_is_right {
         None
-    } else if worker.pipeline.engine.serving().await == Some(generation) {
+    } else if worker.pipeline.engine.serving().await.is(generation) {
         Some(Outcome::Unchanged)
     } else if is_down(worker) && worker.start_from_file().await.is_ok() {
         Some(Outcome::Applied)

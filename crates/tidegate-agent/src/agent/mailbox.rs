@@ -16,6 +16,7 @@ use tidegate_core::webhook::Admission;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::audit::Audit;
 use super::boot::Booted;
 use super::drift::Drift;
 use super::job::{Job, Message};
@@ -23,6 +24,7 @@ use super::status::{Board, Posted};
 use super::worker::{Done, Prepared, Worker};
 use crate::file::Stamp;
 use crate::metrics::Metrics;
+use crate::settings::AuditSettings;
 use outcome::Retry;
 use supervise::Supervision;
 
@@ -37,6 +39,7 @@ enum Finished {
     Applied { worker: Worker, done: Done },
     Started { worker: Worker, result: Result<(), Failure> },
     KeptUp { worker: Worker },
+    Audited { worker: Worker, audit: Audit },
 }
 
 /// The task that owns an agent.
@@ -69,10 +72,11 @@ impl Mailbox {
         booted: Booted,
         inbox: mpsc::Receiver<Message>,
         pacer: Pacer,
+        audit: AuditSettings,
         metrics: Metrics,
     ) -> (Self, watch::Receiver<Posted>) {
         let engine = &booted.worker.pipeline.engine;
-        let (board, status) = Board::new(engine.name(), engine.version());
+        let (board, status) = Board::new(engine.kind().as_str(), engine.version());
         let mut mailbox = Self {
             inbox,
             admission: booted.admission,
@@ -82,7 +86,7 @@ impl Mailbox {
             pending: None,
             newest: booted.newest,
             retry: None,
-            supervision: Supervision::starting(Instant::now()),
+            supervision: Supervision::starting(Instant::now(), audit),
             drift: Drift::default(),
             template: engine.template().map(Stamp::of),
             pacer,

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::protocol::Refusal;
 
-use crate::engine::nginx::NginxError;
+use crate::engine::EngineError;
 
 /// An agent that cannot start.
 #[derive(Debug, Error)]
@@ -28,7 +28,7 @@ pub enum StartError {
     },
     /// The engine cannot be driven.
     #[error(transparent)]
-    Nginx(#[from] NginxError),
+    Engine(#[from] EngineError),
     /// The snapshot is of another cluster than the configured one.
     #[error("the snapshot in agent.stateDir {} cannot be used: {refusal}; cure: use another state directory, or correct cluster.name", path.display())]
     Snapshot {
@@ -45,8 +45,7 @@ impl StartError {
         match self {
             Self::InUse { .. } => ErrorClass::Transient,
             Self::StateDir { .. } | Self::Snapshot { .. } => ErrorClass::Permanent,
-            Self::Nginx(NginxError::Paths(error)) => error.class(),
-            Self::Nginx(NginxError::Build(error)) => error.class(),
+            Self::Engine(error) => error.class(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::position::Position;
-use tidegate_core::protocol::{AgentStatus, EngineHealth, Failure, LastError, Live};
+use tidegate_core::protocol::{AgentStatus, DriftOutcome, DriftReport, EngineHealth, Failure, LastError, Live};
 use tokio::sync::watch;
 
 use super::backends::backends;
@@ -40,6 +40,7 @@ impl Board {
             backends: Vec::new(),
             reloads: 0,
             old_generations: 0,
+            drift: None,
         };
         let (sender, reader) = watch::channel(Posted { status, serving: None });
         (Self { sender }, reader)
@@ -99,6 +100,14 @@ impl Board {
     pub fn recovered(&self) {
         let of_no_apply = |error: &mut LastError| error.position.is_none();
         self.sender.send_if_modified(|posted| posted.status.last_error.take_if(of_no_apply).is_some());
+    }
+
+    /// Notes a foreign change to what the engine serves.
+    pub fn drifted(&self, how: String, outcome: DriftOutcome) {
+        self.sender.send_modify(|posted| {
+            let times = posted.status.drift.as_ref().map_or(0, |drift| drift.times) + 1;
+            posted.status.drift = Some(DriftReport { at: Timestamp::now(), how, outcome, times });
+        });
     }
 
     /// Counts a reload.

@@ -158,7 +158,7 @@ impl Worker {
         }
         if matches!(outcome, Outcome::RollbackFailed { .. }) {
             let serving = self.pipeline.engine.serving().await;
-            self.live.take_if(|live| serving != Some(live.generation));
+            self.live.take_if(|live| !serving.is(live.generation));
         }
     }
 

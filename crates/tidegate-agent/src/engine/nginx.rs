@@ -7,15 +7,13 @@
 mod build;
 mod check;
 mod error_log;
-mod failure;
-mod log_limit;
 mod marker;
 mod master;
-mod procfs;
 mod reload;
 mod render;
 mod start;
 mod view;
+mod words;
 mod workers;
 
 use std::collections::HashSet;
@@ -26,7 +24,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
+use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 
@@ -34,7 +34,7 @@ pub use build::{Build, BuildError};
 pub use render::Renderer;
 pub use view::{NginxView, Paths, PathsError};
 
-use super::{Confirmation, Engine, Pulse, Rendering};
+use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, log_limit};
 use crate::command::CommandRunner;
 use crate::connections::{Connections, CountError};
 use crate::pipeline::blocking;
@@ -90,10 +90,26 @@ pub enum NginxError {
     Build(#[from] BuildError),
 }
 
+impl NginxError {
+    /// Whether to retry.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Paths(error) => error.class(),
+            Self::Build(error) => error.class(),
+        }
+    }
+}
+
+impl Render for Nginx {
+    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
+        self.renderer.render(state)
+    }
+}
+
 #[async_trait]
 impl Engine for Nginx {
-    fn name(&self) -> &'static str {
-        "nginx"
+    fn kind(&self) -> EngineKind {
+        EngineKind::Nginx
     }
 
     fn version(&self) -> Option<String> {
@@ -102,10 +118,6 @@ impl Engine for Nginx {
 
     fn template(&self) -> Option<&Path> {
         self.renderer.template_path()
-    }
-
-    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
-        self.renderer.render(state)
     }
 
     async fn validate(&self, candidate: &Path) -> Result<(), Failure> {
@@ -119,9 +131,15 @@ impl Engine for Nginx {
         }
     }
 
-    async fn serving(&self) -> Option<ContentHash> {
-        self.master()?;
-        marker::ask(&self.paths.marker_socket).await
+    /// A worker serves what it was started with: nginx cannot be changed in place.
+    async fn serving(&self) -> Serving {
+        if let Pulse::Down { reason } = self.pulse() {
+            return Serving::Silent { reason };
+        }
+        match marker::ask(&self.paths.marker_socket).await {
+            Some(generation) => Serving::Exactly(generation),
+            None => Serving::Silent { reason: format!("no answer at {}", self.paths.marker_socket.display()) },
+        }
     }
 
     async fn stop(&self) -> Result<(), Failure> {

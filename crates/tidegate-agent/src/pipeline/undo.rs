@@ -36,7 +36,7 @@ impl Undo {
         restored.map_err(FileError::into_failure)?;
         (on.hook)("rollback:restored");
         let Some(generation) = generation else { return on.engine.stop().await };
-        if on.engine.serving().await == Some(generation) {
+        if on.engine.serving().await.is(generation) {
             return Ok(());
         }
         on.engine.reload(generation).await?.confirm().await

@@ -35,6 +35,11 @@ impl Vetted {
         Self(SocketAddr::new(address, port).to_string())
     }
 
+    /// `10-0-0-1_80`, `--1_80`: no two backends of a pool have the same.
+    pub fn backend_id(address: IpAddr, port: u16) -> Self {
+        Self(format!("{}_{port}", address.to_string().replace(['.', ':'], "-")))
+    }
+
     /// An absolute path of letters, digits and `/._-+@=:,~`.
     pub fn path(path: &Path) -> Result<Self, UnsafePath> {
         let text = path.to_string_lossy().into_owned();
@@ -58,6 +63,12 @@ impl Vetted {
 impl From<SocketAddr> for Vetted {
     fn from(address: SocketAddr) -> Self {
         Self::socket(address.ip(), address.port())
+    }
+}
+
+impl From<IpAddr> for Vetted {
+    fn from(address: IpAddr) -> Self {
+        Self(address.to_string())
     }
 }
 

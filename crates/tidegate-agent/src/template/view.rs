@@ -4,8 +4,10 @@
 //! `nginx`, an [`NginxView`](crate::engine::nginx::NginxView)) and `generation`, the hash that the engine
 //! must answer once this text is live.
 
+use std::num::NonZeroU32;
+
 use serde::Serialize;
-use tidegate_core::desired::{Balance, DesiredState, Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
 
 use super::Vetted;
 
@@ -16,8 +18,12 @@ use super::Vetted;
 pub struct ListenerView {
     /// Unique; also the name of the pool. Written as it is: `https`.
     pub name: Vetted,
-    /// Address and port to listen on: `0.0.0.0:443`, `[::]:443`.
+    /// Address and port to listen on: `0.0.0.0:443`, `[::]:443`;
     pub bind: Vetted,
+    /// the address alone: `0.0.0.0`, `::`;
+    pub bind_address: Vetted,
+    /// the port alone.
+    pub bind_port: u16,
     /// Whether `bind` is an IPv6 address.
     pub ipv6: bool,
     /// Whether it speaks TCP
@@ -30,9 +36,17 @@ pub struct ListenerView {
     pub proxy_protocol: ProxyProtocolView,
     /// Networks whose clients may connect; empty: everyone may.
     pub source_ranges: Vec<Vetted>,
-    /// Backends that take new connections, ordered by address; never empty. Draining ones are not here:
-    /// the engine keeps their old connections by itself.
+    /// Backends that take new connections, ordered by address; never empty.
     pub backends: Vec<BackendView>,
+    /// Backends that keep the connections they have and take no new ones. An engine whose processes keep serving what
+    /// they were started with (nginx) has no use for them.
+    pub draining: Vec<BackendView>,
+    /// Ends connections without traffic; absent: the engine's template decides. `90000ms`
+    pub idle_timeout: Option<Vetted>,
+    /// Gives up a backend that does not accept; absent: the engine's template decides.
+    pub connect_timeout: Option<Vetted>,
+    /// Client connections at a time; absent: as many as the engine holds.
+    pub max_connections: Option<u32>,
 }
 
 /// One of the three is true.
@@ -61,8 +75,14 @@ pub struct ProxyProtocolView {
 pub struct BackendView {
     /// The node's name.
     pub node: Vetted,
-    /// Address and port: `10.0.0.1:30080`, `[fd00::1]:30080`.
+    /// Address and port: `10.0.0.1:30080`, `[fd00::1]:30080`;
     pub address: Vetted,
+    /// the address alone: `10.0.0.1`, `fd00::1`;
+    pub ip: Vetted,
+    /// the port alone.
+    pub port: u16,
+    /// A name that is this backend's in its pool and no other's: `10-0-0-1_30080`, `fd00--1_30080`.
+    pub id: Vetted,
 }
 
 impl ListenerView {
@@ -72,10 +92,14 @@ impl ListenerView {
     }
 
     fn new(listener: &Listener, state: &DesiredState) -> Self {
-        let active = state.pool(&listener.name).iter().filter(|b| b.is_active());
+        let (active, draining): (Vec<_>, Vec<_>) = state.pool(&listener.name).iter().partition(|b| b.is_active());
+        let views = |backends: Vec<&Backend>| backends.into_iter().map(BackendView::from).collect();
+        let limits = listener.limits;
         Self {
             name: Vetted::from(&listener.name),
             bind: Vetted::from(listener.bind),
+            bind_address: Vetted::from(listener.bind.ip()),
+            bind_port: listener.bind.port(),
             ipv6: listener.bind.is_ipv6(),
             tcp: listener.protocol == Protocol::Tcp,
             udp: listener.protocol == Protocol::Udp,
@@ -89,9 +113,23 @@ impl ListenerView {
                 v2: listener.proxy_protocol == ProxyProtocol::V2,
             },
             source_ranges: listener.source_ranges.iter().map(|n| Vetted::from(*n)).collect(),
-            backends: active
-                .map(|b| BackendView { node: Vetted::from(&b.node), address: Vetted::socket(b.address, b.port) })
-                .collect(),
+            backends: views(active),
+            draining: views(draining),
+            idle_timeout: limits.idle_timeout.map(Vetted::from),
+            connect_timeout: limits.connect_timeout.map(Vetted::from),
+            max_connections: limits.max_connections.map(NonZeroU32::get),
+        }
+    }
+}
+
+impl From<&Backend> for BackendView {
+    fn from(backend: &Backend) -> Self {
+        Self {
+            node: Vetted::from(&backend.node),
+            address: Vetted::socket(backend.address, backend.port),
+            ip: Vetted::from(backend.address),
+            port: backend.port,
+            id: Vetted::backend_id(backend.address, backend.port),
         }
     }
 }

@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use prometheus_client::registry::Registry;
 use tidegate_agent::agent::Parts;
 use tidegate_agent::connections::{Connections, CountError};
-use tidegate_agent::engine::{Confirmation, Engine, Pulse, Rendering};
+use tidegate_agent::engine::{Confirmation, Engine, Pulse, Render, Rendering, Serving};
 use tidegate_agent::file::{LiveFile, Seal, seal, unseal};
 use tidegate_agent::pipeline::Pipeline;
 use tidegate_agent::{Agent, AgentHandle};
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
+use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
@@ -66,10 +67,18 @@ impl Faulty {
     }
 }
 
+impl Render for Faulty {
+    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
+        let body = serde_json::to_string_pretty(&(&state.listeners, &state.pools)).unwrap();
+        let generation = ContentHash::of_bytes(body.as_bytes());
+        Ok(Rendering { generation, text: seal(&generation, &body) })
+    }
+}
+
 #[async_trait]
 impl Engine for Faulty {
-    fn name(&self) -> &'static str {
-        "faulty"
+    fn kind(&self) -> EngineKind {
+        EngineKind::Custom
     }
 
     fn version(&self) -> Option<String> {
@@ -78,12 +87,6 @@ impl Engine for Faulty {
 
     fn template(&self) -> Option<&Path> {
         None
-    }
-
-    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
-        let body = serde_json::to_string_pretty(&(&state.listeners, &state.pools)).unwrap();
-        let generation = ContentHash::of_bytes(body.as_bytes());
-        Ok(Rendering { generation, text: seal(&generation, &body) })
     }
 
     async fn validate(&self, candidate: &Path) -> Result<(), Failure> {
@@ -113,8 +116,11 @@ impl Engine for Faulty {
         Ok(Box::new(Confirm(fault.map(|_| Self::failure(&world, Step::Verify)))))
     }
 
-    async fn serving(&self) -> Option<ContentHash> {
-        self.world.lock().unwrap().serving
+    async fn serving(&self) -> Serving {
+        match self.world.lock().unwrap().serving {
+            Some(generation) => Serving::Exactly(generation),
+            None => Serving::Silent { reason: "nothing was ever loaded".into() },
+        }
     }
 
     async fn stop(&self) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tidegate_agent::{AgentSettings, EngineSettings, NginxSettings, render_for, render_to_string};
+use tidegate_agent::{AgentSettings, AuditSettings, EngineSettings, NginxSettings, render_for, render_to_string};
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
 use tidegate_core::step::Step;
@@ -23,14 +23,16 @@ fn pool(count: u8, port: u16) -> Vec<Backend> {
     (1..=count).map(|n| backend(&format!("w{n}"), [10, 0, 0, n].into(), port)).collect()
 }
 
-fn settings(state_dir: &Path) -> AgentSettings {
+fn settings(state_dir: &Path, change: impl Fn(&mut NginxSettings)) -> AgentSettings {
     let mut nginx = NginxSettings::new(state_dir.join("nginx.conf"));
     nginx.workers = NonZeroU16::new(2);
+    change(&mut nginx);
     AgentSettings {
         cluster: None,
         state_dir: state_dir.to_owned(),
         engine: EngineSettings::Nginx(nginx),
         take_over: false,
+        audit: AuditSettings::default(),
     }
 }
 
@@ -47,12 +49,7 @@ fn golden(name: &str, state: &DesiredState) {
 }
 
 fn golden_with(name: &str, state: &DesiredState, change: impl Fn(&mut NginxSettings)) {
-    let rendered = |dir: &Path| {
-        let mut settings = settings(dir);
-        let EngineSettings::Nginx(nginx) = &mut settings.engine;
-        change(nginx);
-        render_for(&settings, state).unwrap()
-    };
+    let rendered = |dir: &Path| render_for(&settings(dir, &change), state).unwrap();
     let text = rendered(Path::new("/var/lib/tidegate"));
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/agent/golden").join(format!("{name}.conf"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -152,7 +149,7 @@ fn five_thousand_backends_pass_in_every_balance_mode() {
     for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Source] {
         let address = |n: u16| [10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]].into();
         let pool = (0..5000).map(|n| backend(&format!("w{n}"), address(n), 80)).collect();
-        let text = render_for(&settings(dir.path()), &one(|l| l.balance = balance, pool)).unwrap();
+        let text = render_for(&settings(dir.path(), |_| {}), &one(|l| l.balance = balance, pool)).unwrap();
         assert_eq!(nginx_check(dir.path(), &text), Ok(()), "{balance:?}");
     }
 }

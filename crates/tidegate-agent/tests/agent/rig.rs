@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use rustix::process::{Pid, Signal, kill_process};
-use tidegate_agent::{Agent, AgentHandle, AgentSettings, EngineSettings, NginxSettings, StartError, StepHook};
+use tidegate_agent::{
+    Agent, AgentHandle, AgentSettings, AuditSettings, EngineSettings, NginxSettings, StartError, StepHook,
+};
 use tidegate_core::desired::DesiredState;
 use tidegate_core::protocol::{ApplyReport, Failure, Outcome};
 
@@ -24,16 +26,24 @@ impl Rig {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("tg-agent-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("conf")).unwrap();
-        let EngineSettings::Nginx(nginx) = Self::settings_in(dir.path()).engine;
+        let nginx = Self::nginx_in(dir.path());
         Self { dir, address: own_address(), nginx, take_over: false, registry: Registry::default() }
     }
 
     /// The settings of an agent that lives in a directory like this.
     pub fn settings_in(dir: &Path) -> AgentSettings {
-        let mut nginx = NginxSettings::new(dir.join("conf/nginx.conf"));
-        nginx.min_reload_interval = Duration::ZERO;
-        let engine = EngineSettings::Nginx(nginx);
-        AgentSettings { cluster: None, state_dir: dir.join("state"), engine, take_over: false }
+        let engine = EngineSettings::Nginx(Self::nginx_in(dir));
+        AgentSettings {
+            cluster: None,
+            state_dir: dir.join("state"),
+            engine,
+            take_over: false,
+            audit: AuditSettings::default(),
+        }
+    }
+
+    fn nginx_in(dir: &Path) -> NginxSettings {
+        NginxSettings { min_reload_interval: Duration::ZERO, ..NginxSettings::new(dir.join("conf/nginx.conf")) }
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -46,6 +56,7 @@ impl Rig {
             state_dir: self.state_dir(),
             engine: EngineSettings::Nginx(self.nginx.clone()),
             take_over: self.take_over,
+            audit: AuditSettings::default(),
         }
     }
 

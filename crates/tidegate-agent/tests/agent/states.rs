@@ -21,6 +21,7 @@ pub fn listener(name: &str, bind: SocketAddr) -> Listener {
         proxy_protocol: ProxyProtocol::None,
         source_ranges: Vec::new(),
         allow_empty: false,
+        limits: tidegate_core::desired::Limits::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tidegate_agent::engine::Engine;
+use tidegate_agent::engine::Render;
 use tidegate_agent::file::Found;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
@@ -114,6 +114,6 @@ async fn whatever_fails_the_answer_is_true() {
     }
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &site.registry).unwrap();
-    let applied = format!("tidegate_apply_total{{engine=\"faulty\",result=\"applied\"}} {}", seen["applied"]);
+    let applied = format!("tidegate_apply_total{{engine=\"custom\",result=\"applied\"}} {}", seen["applied"]);
     assert!(text.contains(&applied) && text.contains("tidegate_apply_step_seconds_bucket"), "{text}");
 }

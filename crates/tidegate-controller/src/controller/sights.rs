@@ -67,6 +67,7 @@ mod tests {
             ],
             reloads: 0,
             old_generations: 0,
+            drift: None,
         };
         assert_eq!(connections(&said), [("10.0.0.1".parse().unwrap(), 5)].into());
     }

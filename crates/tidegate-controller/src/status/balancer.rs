@@ -43,6 +43,7 @@ impl Balancer {
             backends: said.map(backends).unwrap_or_default(),
             reloads: said.map_or(0, |s| s.reloads),
             old_generations: said.map_or(0, |s| s.old_generations),
+            drift: said.and_then(|s| s.drift.clone()),
         }
     }
 

@@ -183,6 +183,7 @@ impl Publisher for FakeAgent {
             backends: backends(&inner),
             reloads: inner.applied.len() as u64,
             old_generations: 0,
+            drift: None,
         })
     }
 }

@@ -101,6 +101,7 @@ pub fn listener() -> Listener {
         proxy_protocol: ProxyProtocol::None,
         source_ranges: Vec::new(),
         allow_empty: false,
+        limits: tidegate_core::desired::Limits::default(),
     }
 }
 

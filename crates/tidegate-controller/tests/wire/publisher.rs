@@ -99,6 +99,7 @@ async fn tell(State(received): State<Received>, headers: HeaderMap) -> Response 
         backends: Vec::new(),
         reloads: 0,
         old_generations: 0,
+        drift: None,
     };
     axum::Json(status).into_response()
 }

@@ -1,6 +1,7 @@
 //! Values that are one of a few words.
 
 use schemars::{Schema, json_schema};
+use tidegate_agent::{DriftPolicy, Masquerade};
 use tidegate_core::desired::{Balance, Protocol, ProxyProtocol};
 use tidegate_core::node::AddressType;
 use tidegate_core::policy::{IpFamily, NotReady};
@@ -43,6 +44,14 @@ impl Choice for NotReady {
         &[("probe", "write drain: no new connections, those it has live until the drain timeout")];
 }
 
+impl Choice for DriftPolicy {
+    const WORDS: &'static [(&'static str, Self)] = &[("repair", Self::Repair), ("report", Self::Report)];
+}
+
+impl Choice for Masquerade {
+    const WORDS: &'static [(&'static str, Self)] = &[("always", Self::Always), ("never", Self::Never)];
+}
+
 fn parse_choice<T: Choice>(scalar: &Scalar) -> Result<T, Wrong> {
     let word = scalar.text.as_str();
     if let Some((_, value)) = T::WORDS.iter().find(|(known, _)| *known == word) {
@@ -77,4 +86,4 @@ macro_rules! written {
         })*
     };
 }
-written!(Protocol, Balance, ProxyProtocol, AddressType, IpFamily, NotReady);
+written!(Protocol, Balance, ProxyProtocol, AddressType, IpFamily, NotReady, DriftPolicy, Masquerade);

@@ -36,6 +36,33 @@ pub const NGINX_CONFIG: &str = "/etc/tidegate/nginx.conf";
 /// Where Debian, Ubuntu, RHEL and SUSE install it; `/usr/sbin` is not in everybody's PATH.
 pub const NGINX_BINARY: &str = "/usr/sbin/nginx";
 
+/// Beside nginx's; each engine has a file of its own, so that a machine can go over from one to another.
+pub const HAPROXY_CONFIG: &str = "/etc/tidegate/haproxy.cfg";
+
+/// The same.
+pub const ENVOY_CONFIG: &str = "/etc/tidegate/envoy.conf";
+
+/// The same.
+pub const NFTABLES_CONFIG: &str = "/etc/tidegate/nftables.nft";
+
+/// Where Debian, Ubuntu, RHEL and SUSE install it.
+pub const HAPROXY_BINARY: &str = "/usr/sbin/haproxy";
+
+/// No distribution has it: wherever PATH says.
+pub const ENVOY_BINARY: &str = "envoy";
+
+/// Where the distributions install it.
+pub const NFT_BINARY: &str = "/usr/sbin/nft";
+
+/// The same.
+pub const CONNTRACK_BINARY: &str = "/usr/sbin/conntrack";
+
+/// Known by its name to whoever looks at `nft list tables`.
+pub const NFT_TABLE: &str = "tidegate";
+
+/// A command of a custom engine that takes longer is taken for hanging.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Each reload leaves a generation of workers behind until its connections end.
 pub const MIN_RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 

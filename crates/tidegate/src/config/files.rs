@@ -81,9 +81,10 @@ pub fn inspect(raw: &RawConfig, base: &Path, role: Role, kubeconfig: bool, probl
             tls.key_file.iter().for_each(|file| inspector.key(file));
         }
     }
-    if let Some(nginx) = agent.engine.as_ref().and_then(|engine| engine.nginx.as_ref()) {
-        nginx.template.iter().for_each(|file| drop(inspector.read(file)));
-        nginx.binary.iter().for_each(|file| inspector.program(file));
+    if let Some(engine) = &agent.engine {
+        let (templates, programs) = engine.files();
+        templates.into_iter().for_each(|file| drop(inspector.read(file)));
+        programs.into_iter().for_each(|file| inspector.program(file));
     }
 }
 
@@ -180,7 +181,11 @@ impl Inspector<'_> {
         let path = self.base.join(&file.value.0);
         if file.value.0.components().count() > 1 && !path.is_file() {
             let message = format!("{} is not a program", path.display());
-            self.problems.error(&file.spot, message, "install nginx with its stream module, or correct the path");
+            self.problems.error(
+                &file.spot,
+                message,
+                "install it (docs/engines.md names the package of each engine), or correct the path",
+            );
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use tidegate_core::desired::{Balance, Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::{Balance, Limits, Listener, Protocol, ProxyProtocol};
+use tidegate_core::engine::{EngineKind, Feature, unsupported};
 
+use super::problem::Spot;
 use super::raw::RawListener;
 use super::read::At;
+use super::validate::engine::kinds;
 use super::validate::{Validator, value_or};
 use super::{Role, defaults};
 
@@ -22,12 +25,19 @@ pub fn read_listeners(validator: &mut Validator<'_>, role: Role) -> Vec<Listener
         let before = list.value.get(..n).unwrap_or_default();
         check_name(validator, listener, before);
         check_bind(validator, listener, before, role);
-        check_proxy_protocol(validator, listener);
+        check_source_ranges(validator, listener);
+        check_limits(validator, listener);
+        check_supported(validator, listener);
     }
-    list.value.iter().filter_map(|listener| read_listener(validator, listener)).collect()
+    list.value.iter().filter_map(|listener| read_listener(listener)).collect()
 }
 
-fn read_listener(validator: &mut Validator<'_>, raw: &RawListener) -> Option<Listener> {
+fn read_listener(raw: &RawListener) -> Option<Listener> {
+    let limits = Limits {
+        idle_timeout: raw.idle_timeout.as_ref().map(|t| t.value.0),
+        connect_timeout: raw.connect_timeout.as_ref().map(|t| t.value.0),
+        max_connections: raw.max_connections.as_ref().map(|n| n.value.0),
+    };
     Some(Listener {
         name: raw.name.as_ref()?.value.0.clone(),
         bind: raw.bind.as_ref()?.value.0,
@@ -35,22 +45,24 @@ fn read_listener(validator: &mut Validator<'_>, raw: &RawListener) -> Option<Lis
         target_port: raw.target_port.as_ref()?.value.0.get(),
         balance: value_or(raw.balance.as_ref(), Balance::RoundRobin),
         proxy_protocol: value_or(raw.proxy_protocol.as_ref(), ProxyProtocol::None),
-        source_ranges: source_ranges(validator, raw),
+        source_ranges: source_ranges(raw),
         allow_empty: value_or(raw.allow_empty.as_ref(), false),
+        limits,
     })
 }
 
-fn source_ranges(validator: &mut Validator<'_>, raw: &RawListener) -> Vec<IpNet> {
-    let mut ranges = Vec::new();
+fn source_ranges(raw: &RawListener) -> Vec<IpNet> {
+    raw.source_ranges.iter().flat_map(|list| &list.value).map(|range| range.value.0.trunc()).collect()
+}
+
+fn check_source_ranges(validator: &mut Validator<'_>, raw: &RawListener) {
     for range in raw.source_ranges.iter().flat_map(|list| &list.value) {
         let network = range.value.0.trunc();
         if network != range.value.0 {
             let message = format!("{} has bits set beyond its length; {network} is used", range.value.0);
             validator.problems.warning(&range.spot, message, format!("write {network}"));
         }
-        ranges.push(network);
     }
-    ranges
 }
 
 fn check_name(validator: &mut Validator<'_>, listener: &RawListener, before: &[At<RawListener>]) {
@@ -92,13 +104,44 @@ fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (any || one.ip() == other.ip())
 }
 
-fn check_proxy_protocol(validator: &mut Validator<'_>, listener: &RawListener) {
-    let Some(proxy) = listener.proxy_protocol.as_ref().filter(|p| p.value.0 != ProxyProtocol::None) else { return };
-    if value_or(listener.protocol.as_ref(), Protocol::Tcp) == Protocol::Udp {
-        validator.problems.error(&proxy.spot, "datagrams carry no PROXY header", "remove it, or use protocol: tcp");
-    } else if proxy.value.0 == ProxyProtocol::V2 {
-        // The only engine of this version; engines.md, section nginx.
-        let cure = "write v1: ingress-nginx, HAProxy, Traefik and Envoy read both";
-        validator.problems.error(&proxy.spot, "nginx sends only version 1 of the PROXY protocol", cure);
+/// What the engine of this file cannot do; without one, what no engine can.
+fn check_supported(validator: &mut Validator<'_>, raw: &At<RawListener>) {
+    let Some(listener) = read_listener(raw) else { return };
+    let engine = validator.raw.agent.as_ref().and_then(|agent| agent.engine.as_ref());
+    let kinds = engine.map(|engine| kinds(engine)).unwrap_or_default();
+    let refused = match kinds.as_slice() {
+        [kind] => unsupported(*kind, &listener),
+        _ => unsupported(EngineKind::Custom, &listener),
+    };
+    for refused in refused {
+        let message = match kinds.as_slice() {
+            [_] => refused.to_string(),
+            _ => refused.why.to_owned(),
+        };
+        validator.problems.error(&spot_of(raw, refused.feature), message, refused.cure());
     }
+}
+
+/// A limit of nothing would end every connection at once.
+fn check_limits(validator: &mut Validator<'_>, raw: &RawListener) {
+    for limit in [&raw.idle_timeout, &raw.connect_timeout].into_iter().flatten() {
+        if limit.value.0.is_zero() {
+            validator.problems.error(&limit.spot, "no connection would live", "write a longer time, or remove it");
+        }
+    }
+}
+
+/// Where the listener asks for it.
+fn spot_of(raw: &At<RawListener>, feature: Feature) -> Spot {
+    let spots = [
+        ("protocol", raw.protocol.as_ref().map(|at| &at.spot)),
+        ("balance", raw.balance.as_ref().map(|at| &at.spot)),
+        ("proxyProtocol", raw.proxy_protocol.as_ref().map(|at| &at.spot)),
+        ("sourceRanges", raw.source_ranges.as_ref().map(|at| &at.spot)),
+        ("idleTimeout", raw.idle_timeout.as_ref().map(|at| &at.spot)),
+        ("connectTimeout", raw.connect_timeout.as_ref().map(|at| &at.spot)),
+        ("maxConnections", raw.max_connections.as_ref().map(|at| &at.spot)),
+    ];
+    let found = spots.into_iter().find_map(|(key, spot)| spot.filter(|_| key == feature.key()));
+    found.unwrap_or(&raw.spot).clone()
 }

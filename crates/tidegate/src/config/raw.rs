@@ -1,15 +1,17 @@
 //! The file as it is written: every section and key, declared once for reader, schema and reference.
 
 mod agent;
+mod engine;
 mod replicas;
 mod store;
 
-pub use agent::{RawAgent, RawEngine, RawNginx, RawTls};
+pub use agent::{RawAgent, RawTls};
+pub use engine::{RawCustom, RawEngine, RawEnvoy, RawHaproxy, RawNftables, RawNginx};
 pub use replicas::{RawFinalizer, RawLeaderElection};
 pub use store::{RawMongodb, RawSqlite, RawStore};
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -136,12 +138,18 @@ section! {
         /// always the same node for one client address.
         #[schemars(extend("default" = "roundRobin"))]
         balance: Text<Balance>,
-        /// Tells the nodes the client's address with the PROXY protocol; the ingress must expect it. nginx sends v1.
+        /// Tells the nodes the client's address with the PROXY protocol; the ingress must expect it.
         #[schemars(extend("default" = "none"))]
         proxy_protocol: Text<ProxyProtocol>,
         /// Clients outside these networks are refused. Empty: everyone may connect.
         #[schemars(extend("default" = [], "examples" = [["10.0.0.0/8", "2001:db8::/32"]]))]
         source_ranges: Vec<At<Text<IpNet>>>,
+        /// Ends a connection (or UDP session) without traffic. When omitted: 1h (UDP: 2m).
+        idle_timeout: Text<Duration>,
+        /// How long a node may take to accept before another one is tried. When omitted: 1s.
+        connect_timeout: Text<Duration>,
+        /// Client connections at a time, on each load balancer. When omitted: as many as the engine holds.
+        max_connections: Text<NonZeroU32>,
         /// Whether this listener may be left without any node; otherwise the last active node stays, whatever happens.
         #[schemars(extend("default" = false))]
         allow_empty: Text<bool>,

@@ -1,7 +1,7 @@
 //! The single values of the file: how each is written, checked, and described in the schema.
 
 use std::borrow::Cow;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -111,6 +111,17 @@ impl Written for NonZeroU16 {
 
     fn schema() -> Schema {
         json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
+    }
+}
+
+impl Written for NonZeroU32 {
+    fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
+        let n = number(scalar, 1, u64::from(u32::MAX))?;
+        u32::try_from(n).ok().and_then(Self::new).ok_or_else(|| Wrong::new("out of range", "write a smaller number"))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": u32::MAX })
     }
 }
 

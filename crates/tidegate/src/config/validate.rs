@@ -2,6 +2,7 @@
 
 mod agent;
 mod election;
+pub mod engine;
 mod load_balancers;
 mod nodes;
 mod store;

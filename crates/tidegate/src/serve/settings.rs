@@ -2,14 +2,12 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use tidegate_agent::{AgentSettings, EngineSettings, NginxSettings, TlsSettings, WebhookSettings};
+use tidegate_agent::{AgentSettings, AuditSettings, TlsSettings, WebhookSettings};
 use tidegate_controller::{ControllerSettings, HttpPublisherSettings};
 use tidegate_core::ids::LoadBalancerName;
 
 use crate::config::files::{SecretError, read_secret};
-use crate::config::{
-    AgentConfig, ControllerConfig, ElectionConfig, EngineConfig, LoadBalancerConfig, WebhookConfig, defaults,
-};
+use crate::config::{AgentConfig, ControllerConfig, ElectionConfig, LoadBalancerConfig, WebhookConfig, defaults};
 
 /// Kubernetes tells a pod its namespace here.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -48,20 +46,12 @@ pub fn namespace_of(election: &ElectionConfig) -> String {
 
 /// Settings of the agent.
 pub fn agent_settings(config: &AgentConfig, take_over: bool) -> AgentSettings {
-    let EngineConfig::Nginx(nginx) = &config.engine;
-    let engine = NginxSettings {
-        template: nginx.template.clone(),
-        min_reload_interval: nginx.min_reload_interval,
-        binary: nginx.binary.clone(),
-        workers: nginx.workers,
-        worker_shutdown_timeout: nginx.worker_shutdown_timeout,
-        ..NginxSettings::new(nginx.config_file.clone())
-    };
     AgentSettings {
         cluster: config.cluster.clone(),
         state_dir: config.state_dir.clone(),
-        engine: EngineSettings::Nginx(engine),
+        engine: config.engine.clone(),
         take_over,
+        audit: AuditSettings { drift: config.drift, ..AuditSettings::default() },
     }
 }
 

@@ -26,6 +26,7 @@ impl Mailbox {
         match finished {
             Finished::Started { worker, result } => self.started(worker, result),
             Finished::KeptUp { worker } => self.put_back(worker),
+            Finished::Audited { worker, audit } => self.audited(worker, audit),
             Finished::Applied { worker, done } => {
                 if let Some(at) = done.reloaded_at {
                     self.pacer.started(at.saturating_duration_since(self.origin));

@@ -7,9 +7,11 @@ use tidegate_core::protocol::Failure;
 use tokio::time::Instant;
 
 use super::{Finished, Mailbox};
+use crate::agent::audit::Audit;
 use crate::agent::worker::Worker;
 use crate::engine::Pulse;
 use crate::file::{Found, Stamp};
+use crate::settings::AuditSettings;
 
 /// How soon a killed engine is noticed. One look reads three small files.
 const EVERY: Duration = Duration::from_millis(200);
@@ -24,12 +26,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(super) struct Supervision {
     next: Instant,
     next_upkeep: Instant,
+    next_audit: Instant,
+    audit: AuditSettings,
     failures: u32,
 }
 
 impl Supervision {
-    pub(super) fn starting(now: Instant) -> Self {
-        Self { next: now + EVERY, next_upkeep: now, failures: 0 }
+    pub(super) fn starting(now: Instant, audit: AuditSettings) -> Self {
+        Self { next: now + EVERY, next_upkeep: now, next_audit: now + audit.every, audit, failures: 0 }
     }
 
     pub(super) const fn next(&self) -> Instant {
@@ -50,9 +54,10 @@ impl Mailbox {
             self.look_at_file(&worker);
             self.look_at_template(&worker);
             self.keep_up(worker);
+            self.audit();
             return;
         }
-        tracing::warn!(engine = worker.pipeline.engine.name(), "the engine is gone and is started again");
+        tracing::warn!(engine = worker.pipeline.engine.kind().as_str(), "the engine is gone and is started again");
         self.busy = Some(Box::pin(async move {
             let result = worker.bring_back().await;
             Finished::Started { worker, result }
@@ -72,6 +77,36 @@ impl Mailbox {
             work.await;
             Finished::KeptUp { worker }
         }));
+    }
+
+    /// Asks the engine what it serves when that is due and nothing else is going on.
+    fn audit(&mut self) {
+        let now = Instant::now();
+        if self.supervision.next_audit > now {
+            return;
+        }
+        let Some(mut worker) = self.idle.take() else { return };
+        self.supervision.next_audit = now + self.supervision.audit.every;
+        let policy = self.supervision.audit.drift;
+        self.busy = Some(Box::pin(async move {
+            let audit = worker.audit(policy).await;
+            Finished::Audited { worker, audit }
+        }));
+    }
+
+    /// Tells what an audit found.
+    pub(super) fn audited(&mut self, worker: Worker, audit: Audit) {
+        if let Audit::Foreign { how, outcome, failure } = audit {
+            let engine = worker.pipeline.engine.kind().as_str();
+            tracing::warn!(engine, how, outcome = outcome.as_str(), "somebody else changed what the engine serves");
+            self.metrics.drifted(outcome);
+            self.board.drifted(how, outcome);
+            if let Some(failure) = failure {
+                tracing::error!(message = failure.message, cure = failure.cure, "the foreign change stays");
+                self.board.failed(None, failure);
+            }
+        }
+        self.put_back(worker);
     }
 
     /// Shows how the engine is; whether all is well.
@@ -111,7 +146,7 @@ impl Mailbox {
                 self.supervision.failures = 0;
                 self.supervision.next = Instant::now() + EVERY;
                 self.board.recovered();
-                tracing::info!(engine = worker.pipeline.engine.name(), "the engine runs again");
+                tracing::info!(engine = worker.pipeline.engine.kind().as_str(), "the engine runs again");
             }
             Err(failure) => {
                 self.supervision.failures = self.supervision.failures.saturating_add(1);

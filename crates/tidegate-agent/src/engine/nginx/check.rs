@@ -6,8 +6,9 @@ use std::time::Duration;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
-use super::failure;
+use super::words;
 use crate::command::{CommandLine, CommandRunner};
+use crate::engine::failure;
 
 /// 14 ms for 5,000 backends; host names in a user's template may need a DNS server that does not answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -21,5 +22,5 @@ pub async fn run(binary: &Path, candidate: &Path, commands: &dyn CommandRunner) 
     if ended.success {
         return Ok(());
     }
-    Err(failure::from_output(Step::Validate, &ended.output))
+    Err(words::from_output(Step::Validate, &ended.output))
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::procfs::Pid;
+use crate::engine::procfs::Pid;
 
 /// More than any failed reload writes; a log that is flooded is read in pieces.
 const AT_ONCE: u64 = 256 * 1024;

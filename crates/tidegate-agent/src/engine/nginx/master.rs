@@ -8,8 +8,8 @@ use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 use tokio::time::Instant;
 
-use super::failure;
-use super::procfs::{self, Pid};
+use crate::engine::failure;
+use crate::engine::procfs::{self, Pid};
 
 const TITLE: &str = "nginx: master process";
 /// What nginx makes of the title of a worker that takes no more connections.

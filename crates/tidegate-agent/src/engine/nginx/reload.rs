@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep};
 
 use super::error_log::{ErrorLog, Said};
 use super::master::{Master, accepts};
-use super::procfs::{self, Pid};
 use super::view::Paths;
-use super::{failure, marker};
-use crate::engine::Confirmation;
+use super::{marker, words};
+use crate::engine::procfs::{self, Pid};
+use crate::engine::{Confirmation, failure};
 
 /// nginx gives up binding after 2.5 s; loading 5,000 backends takes 0.1 s.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Confirmation for Reload {
         let start = Instant::now();
         loop {
             if let Said::Failed(reasons) = self.log.news(self.master.pid()) {
-                return Err(failure::from_output(Step::Verify, &reasons));
+                return Err(words::from_output(Step::Verify, &reasons));
             }
             if self.is_live().await {
                 return Ok(());

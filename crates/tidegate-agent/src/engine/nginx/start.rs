@@ -11,11 +11,11 @@ use tidegate_core::step::Step;
 use tokio::time::{Instant, sleep};
 
 use super::master::{Master, accepts, signal};
-use super::procfs::{self, Pid};
 use super::view::Paths;
-use super::{Nginx, failure, marker};
+use super::{Nginx, marker, words};
 use crate::command::CommandLine;
-use crate::engine::Confirmation;
+use crate::engine::procfs::{self, Pid};
+use crate::engine::{Confirmation, failure};
 
 /// nginx gives up binding after 2.5 s.
 const START_LIMIT: Duration = Duration::from_secs(15);
@@ -34,7 +34,7 @@ pub async fn run(nginx: &Nginx, generation: ContentHash) -> Result<Box<dyn Confi
     let command = CommandLine { program: nginx.binary.clone(), args, limit: START_LIMIT };
     let ended = nginx.commands.run(&command).await.map_err(|e| failure::from_command(Step::Reload, &e))?;
     if !ended.success {
-        return Err(failure::from_output(Step::Reload, &ended.output));
+        return Err(words::from_output(Step::Reload, &ended.output));
     }
     tracing::info!(config = %nginx.config_file.display(), "started nginx");
     let (paths, config_file) = (nginx.paths.clone(), nginx.config_file.clone());

@@ -1,13 +1,14 @@
 //! The agent on a load balancer machine, as it is written.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use tidegate_agent::DriftPolicy;
+
+use super::engine::RawEngine;
 use crate::config::defaults;
 use crate::config::read::{At, section};
-use crate::config::text::{Text, written};
+use crate::config::text::Text;
 
 section! {
     /// The agent on a load balancer machine.
@@ -29,6 +30,10 @@ section! {
         /// Where the agent keeps the last state that worked.
         #[schemars(extend("default" = defaults::STATE_DIR))]
         state_dir: Text<PathBuf>,
+        /// What becomes of a change that somebody else made to what the engine serves: `repair` (told and undone) or
+        /// `report` (told only). It is looked for every 30 s.
+        #[schemars(extend("default" = "repair"))]
+        drift: Text<DriftPolicy>,
         /// Larger requests are refused.
         #[schemars(extend("default" = defaults::MAX_BODY_BYTES))]
         max_body_bytes: Text<u64>,
@@ -48,47 +53,6 @@ section! {
     optional {
         /// File with CA certificates (PEM): only controllers with a certificate from one of them may connect.
         client_ca_file: Text<PathBuf>,
-    }
-    later {}
-}
-
-section! {
-    /// What carries the traffic: exactly one.
-    pub struct RawEngine;
-    required {}
-    optional {
-        /// nginx with its stream module.
-        nginx: RawNginx,
-    }
-    later {
-        "haproxy" => "use nginx",
-        "envoy" => "use nginx",
-        "nftables" => "use nginx",
-        "custom" => "use nginx, with a template of your own (nginx.template)",
-    }
-}
-
-section! {
-    /// nginx with its stream module.
-    pub struct RawNginx;
-    required {}
-    optional {
-        /// The file that Tidegate writes; nothing else may write it.
-        #[schemars(extend("default" = defaults::NGINX_CONFIG))]
-        config_file: Text<PathBuf>,
-        /// A template of your own (minijinja) instead of the built-in one.
-        template: Text<PathBuf>,
-        /// At least this long between two reloads.
-        #[schemars(extend("default" = written(defaults::MIN_RELOAD_INTERVAL)))]
-        min_reload_interval: Text<Duration>,
-        /// The program.
-        #[schemars(extend("default" = defaults::NGINX_BINARY))]
-        binary: Text<PathBuf>,
-        /// Number of worker processes. When omitted: one for each CPU.
-        workers: Text<NonZeroU16>,
-        /// After this long, a worker of an earlier generation is ended even if it still has connections.
-        /// When omitted: never.
-        worker_shutdown_timeout: Text<Duration>,
     }
     later {}
 }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use tidegate_agent::DriftPolicy;
+
 use super::{Validator, value_or};
-use crate::config::raw::{RawAgent, RawEngine, RawTls};
+use crate::config::raw::{RawAgent, RawTls};
 use crate::config::read::At;
 use crate::config::text::Text;
-use crate::config::{AgentConfig, EngineConfig, NginxConfig, Role, TlsConfig, WebhookConfig, defaults};
+use crate::config::{AgentConfig, Role, TlsConfig, WebhookConfig, defaults};
 
 impl Validator<'_> {
     /// What an agent needs in this role; none when something is wrong.
@@ -28,6 +30,7 @@ impl Validator<'_> {
             cluster: self.raw.cluster.as_ref().and_then(|c| c.name.as_ref()).map(|name| name.value.0.clone()),
             state_dir: self.path_or(agent.state_dir.as_ref(), defaults::STATE_DIR),
             engine: engine?,
+            drift: value_or(agent.drift.as_ref(), DriftPolicy::default()),
             webhook: webhook(agent, secret_files, tls.unwrap_or_default()),
         })
     }
@@ -40,34 +43,8 @@ impl Validator<'_> {
         })
     }
 
-    fn engine(&mut self, engine: &At<RawEngine>) -> Option<EngineConfig> {
-        let Some(nginx) = &engine.nginx else {
-            if !self.problems.mentions("agent.engine") {
-                self.problems.error(&engine.spot, "no engine is chosen", "write `nginx: {}`");
-            }
-            return None;
-        };
-        Some(EngineConfig::Nginx(NginxConfig {
-            config_file: self.path_or(nginx.config_file.as_ref(), defaults::NGINX_CONFIG),
-            template: nginx.template.as_ref().map(|file| self.path(file)),
-            min_reload_interval: value_or(nginx.min_reload_interval.as_ref(), defaults::MIN_RELOAD_INTERVAL),
-            binary: self.program(nginx.binary.as_ref()),
-            workers: nginx.workers.as_ref().map(|n| n.value.0),
-            worker_shutdown_timeout: nginx.worker_shutdown_timeout.as_ref().map(|t| t.value.0),
-        }))
-    }
-
-    fn path_or(&self, file: Option<&At<Text<PathBuf>>>, default: &str) -> PathBuf {
+    pub(super) fn path_or(&self, file: Option<&At<Text<PathBuf>>>, default: &str) -> PathBuf {
         file.map_or_else(|| PathBuf::from(default), |file| self.path(file))
-    }
-
-    /// A program without a folder is looked up in PATH.
-    fn program(&self, file: Option<&At<Text<PathBuf>>>) -> PathBuf {
-        match file {
-            None => PathBuf::from(defaults::NGINX_BINARY),
-            Some(bare) if bare.value.0.components().count() == 1 => bare.value.0.clone(),
-            Some(path) => self.path(path),
-        }
     }
 }
 

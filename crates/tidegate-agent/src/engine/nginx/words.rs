@@ -1,10 +1,9 @@
 //! nginx's words as failures with a class and a cure.
 
-use tidegate_core::class::ErrorClass;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
-use crate::command::CommandError;
+use crate::engine::failure::{permanent, transient};
 
 /// Signs of trouble that is not in the text of the configuration, with what a person can do.
 const CIRCUMSTANCES: [(&str, &str); 6] = [
@@ -26,23 +25,12 @@ const CIRCUMSTANCES: [(&str, &str); 6] = [
 pub fn from_output(step: Step, output: &str) -> Failure {
     let message = output.trim().to_owned();
     match CIRCUMSTANCES.iter().find(|(sign, _)| message.contains(sign)) {
-        Some(("(13: ", cure)) => Failure { step, class: ErrorClass::Permanent, message, cure: (*cure).to_owned() },
-        Some((_, cure)) => Failure { step, class: ErrorClass::Transient, message, cure: (*cure).to_owned() },
-        None => Failure {
+        Some(("(13: ", cure)) => permanent(step, message, *cure),
+        Some((_, cure)) => transient(step, message, *cure),
+        None => permanent(
             step,
-            class: ErrorClass::Permanent,
             message,
-            cure: "look at the lines of the configuration that nginx names (`tidegate render` shows it); correct the listeners or the template".to_owned(),
-        },
+            "look at the lines of the configuration that nginx names (`tidegate render` shows it); correct the listeners or the template",
+        ),
     }
-}
-
-/// The failure of a command that did not end.
-pub fn from_command(step: Step, error: &CommandError) -> Failure {
-    Failure { step, class: error.class(), message: error.to_string(), cure: error.cure().to_owned() }
-}
-
-/// A failure that may go away by itself.
-pub fn transient(step: Step, message: impl Into<String>, cure: &str) -> Failure {
-    Failure { step, class: ErrorClass::Transient, message: message.into(), cure: cure.to_owned() }
 }

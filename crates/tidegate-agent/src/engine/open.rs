@@ -1,0 +1,55 @@
+//! The one place that knows every engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tidegate_core::class::ErrorClass;
+
+use super::nginx::{Nginx, NginxError};
+use super::{Engine, Render};
+use crate::command::CommandRunner;
+use crate::settings::EngineSettings;
+
+/// An engine that cannot be driven.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// nginx.
+    #[error(transparent)]
+    Nginx(#[from] NginxError),
+}
+
+impl EngineError {
+    /// Whether to retry.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Nginx(error) => error.class(),
+        }
+    }
+}
+
+/// The engine of these settings, whose own files live in `state_dir`; asks the program for its version.
+pub async fn open(
+    settings: &EngineSettings,
+    state_dir: &Path,
+    commands: Arc<dyn CommandRunner>,
+) -> Result<Arc<dyn Engine>, EngineError> {
+    Ok(match settings {
+        EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
+        EngineSettings::Haproxy(_)
+        | EngineSettings::Envoy(_)
+        | EngineSettings::Nftables(_)
+        | EngineSettings::Custom(_) => unreachable!("in this commit"),
+    })
+}
+
+/// What [`Render::render`] of that engine would give, without a program, a file or a process being touched.
+pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Render>, EngineError> {
+    Ok(match settings {
+        EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
+        EngineSettings::Haproxy(_)
+        | EngineSettings::Envoy(_)
+        | EngineSettings::Nftables(_)
+        | EngineSettings::Custom(_) => unreachable!("in this commit"),
+    })
+}
