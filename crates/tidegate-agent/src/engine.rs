@@ -2,6 +2,7 @@
 //!
 //! One folder for each engine; [`open`] is the only place that lists them.
 
+pub mod custom;
 pub mod failure;
 pub mod log_limit;
 pub mod nginx;

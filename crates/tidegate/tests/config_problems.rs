@@ -209,11 +209,11 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
 )]
 #[case(
     r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, protocol: udp, proxyProtocol: v1 }"#,
-    "5:82: listeners[1].proxyProtocol: datagrams carry no PROXY header; cure: remove it, or use protocol: tcp"
+    "5:82: listeners[1].proxyProtocol: nginx cannot do proxyProtocol with protocol udp: datagrams carry no PROXY header; cure: remove proxyProtocol: no engine can"
 )]
 #[case(
     r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, proxyProtocol: v2 }"#,
-    "5:67: listeners[1].proxyProtocol: nginx sends only version 1 of the PROXY protocol; cure: write v1: ingress-nginx, HAProxy, Traefik and Envoy read both"
+    "5:67: listeners[1].proxyProtocol: nginx cannot do proxyProtocol v2: its stream module sends version 1 of the PROXY protocol only; cure: write proxyProtocol: v1 (ingress controllers read both), or use another engine: haproxy, envoy, custom can"
 )]
 #[case(
     r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, sourceRanges: [10.0.0.5] }"#,
@@ -233,7 +233,7 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
 )]
 #[case(
     "http",
-    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, allowEmpty"
+    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty"
 )]
 fn one_more_listener_is_one_problem(#[case] listener: &str, #[case] expected: &str) {
     let first = "targetPort: 80 }\n";
@@ -332,16 +332,45 @@ fn there_is_an_election_where_there_can_be_replicas(
 }
 
 #[rstest]
-#[case("haproxy")]
-#[case("envoy")]
-#[case("nftables")]
-#[case("custom")]
-fn engines_of_later_versions_are_refused_by_name(#[case] engine: &str) {
+#[case("haproxy: {}", &[])]
+#[case("envoy: {}", &[])]
+#[case("nftables: {}", &[])]
+#[case("custom: { template: t, output: o, check: [c, \"{file}\"], reload: [r], verify: [v] }", &[])]
+#[case("nginx: {}, haproxy: {}", &["agent.engine: nginx and haproxy are chosen"])]
+#[case("custom: { template: t, output: o, check: [], reload: [r], verify: [v] }", &["agent.engine.custom.check: names no program"])]
+#[case("custom: { template: t, check: [c], reload: [r], verify: [v] }", &["agent.engine.custom.output: is missing"])]
+#[case("nftables: { table: \"a b\" }", &["agent.engine.nftables.table: \"a b\" is no name of an nftables table"])]
+fn engines_are_checked(#[case] engine: &str, #[case] expected: &[&str]) {
+    let found = examine(&GOOD.replace("nginx: {}", engine), Some(Role::Run));
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    assert!(found.iter().zip(expected).all(|(found, expected)| found.contains(expected)), "{found:?}");
+}
+
+/// The table of core decides; here it is only asked for the engine of the file.
+#[rstest]
+#[case(
+    "haproxy",
+    "protocol: udp",
+    "haproxy cannot do protocol udp: it proxies TCP only; cure: write protocol: tcp, or use another engine: nginx, envoy, nftables, custom can"
+)]
+#[case("nftables", "proxyProtocol: v1", "nftables cannot do proxyProtocol v1: the kernel forwards packets")]
+#[case(
+    "nftables",
+    "balance: leastConnections",
+    "cure: write balance: roundRobin, or use another engine: nginx, haproxy, envoy, custom can"
+)]
+#[case("nginx", "idleTimeout: 0s", "no connection would live")]
+#[case("nginx", "maxConnections: 0", "0 is out of range")]
+fn a_listener_is_checked_against_the_engine_of_the_file(
+    #[case] engine: &str,
+    #[case] key: &str,
+    #[case] expected: &str,
+) {
     let text = GOOD.replace("nginx: {}", &format!("{engine}: {{}}"));
+    let listener = format!("  - {{ name: b, bind: \"0.0.0.0:81\", targetPort: 80, {key} }}\n");
+    let text = text.replace("agent:", &format!("{listener}agent:"));
     let found = examine(&text, Some(Role::Run));
-    let expected = format!("5:20: agent.engine.{engine}: not in this version of tidegate; cure: use nginx");
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with(&expected), "{found:?}");
+    assert!(found.len() == 1 && found[0].contains(expected), "{found:?}\n{text}");
 }
 
 #[rstest]
@@ -380,7 +409,7 @@ fn eight_mistakes_are_eight_lines() {
         (11, "listeners[1].bind"),
         (12, "listeners[1].targetPort"),
         (14, "listeners[1].probe"),
-        (18, "agent.engine.haproxy"),
+        (18, "agent.engine.haproxi"),
     ];
     assert_eq!(places, expected, "{found:#?}");
     assert!(found.iter().all(|p| p.severity == Severity::Error));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 
+use super::custom::{self, Custom};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;
@@ -36,10 +37,10 @@ pub async fn open(
 ) -> Result<Arc<dyn Engine>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
-        EngineSettings::Haproxy(_)
-        | EngineSettings::Envoy(_)
-        | EngineSettings::Nftables(_)
-        | EngineSettings::Custom(_) => unreachable!("in this commit"),
+        EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
+        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => {
+            unreachable!("in this commit")
+        }
     })
 }
 
@@ -47,9 +48,9 @@ pub async fn open(
 pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Render>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
-        EngineSettings::Haproxy(_)
-        | EngineSettings::Envoy(_)
-        | EngineSettings::Nftables(_)
-        | EngineSettings::Custom(_) => unreachable!("in this commit"),
+        EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
+        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => {
+            unreachable!("in this commit")
+        }
     })
 }

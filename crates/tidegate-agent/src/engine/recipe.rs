@@ -37,6 +37,11 @@ impl StandIn {
         Self(ContentHash::of_bytes(purpose.as_bytes()))
     }
 
+    /// Stands for the generation.
+    pub fn generation() -> Self {
+        Self::new("the generation, before it is known")
+    }
+
     /// As templates see it.
     pub fn vetted(&self) -> Vetted {
         self.0.into()

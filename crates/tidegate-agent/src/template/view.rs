@@ -91,6 +91,12 @@ impl ListenerView {
         state.listeners.iter().map(|l| Self::new(l, state)).filter(|l| !l.backends.is_empty()).collect()
     }
 
+    /// How many backends it has, draining ones included.
+    #[allow(clippy::len_without_is_empty, reason = "a view is never empty")]
+    pub fn len(&self) -> usize {
+        self.backends.len() + self.draining.len()
+    }
+
     fn new(listener: &Listener, state: &DesiredState) -> Self {
         let (active, draining): (Vec<_>, Vec<_>) = state.pool(&listener.name).iter().partition(|b| b.is_active());
         let views = |backends: Vec<&Backend>| backends.into_iter().map(BackendView::from).collect();

@@ -164,7 +164,7 @@ fn what_nginx_cannot_do_is_refused_by_name_with_a_cure() {
 
     let change = |l: &mut Listener| (l.protocol, l.proxy_protocol) = (Protocol::Udp, ProxyProtocol::V1);
     let failure = render_to_string(&engine, &one(change, pool(1, 80))).unwrap_err();
-    assert!(failure.message.contains("UDP"), "{failure:?}");
+    assert!(failure.message.contains("udp") && failure.cure.contains("remove proxyProtocol"), "{failure:?}");
 }
 
 #[test]

@@ -11,9 +11,9 @@
 )]
 
 mod boot;
+mod conformance;
 mod connections;
 mod counts;
-mod crash;
 mod disk;
 mod engine_killed;
 mod faults;

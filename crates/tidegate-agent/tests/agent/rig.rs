@@ -30,18 +30,6 @@ impl Rig {
         Self { dir, address: own_address(), nginx, take_over: false, registry: Registry::default() }
     }
 
-    /// The settings of an agent that lives in a directory like this.
-    pub fn settings_in(dir: &Path) -> AgentSettings {
-        let engine = EngineSettings::Nginx(Self::nginx_in(dir));
-        AgentSettings {
-            cluster: None,
-            state_dir: dir.join("state"),
-            engine,
-            take_over: false,
-            audit: AuditSettings::default(),
-        }
-    }
-
     fn nginx_in(dir: &Path) -> NginxSettings {
         NginxSettings { min_reload_interval: Duration::ZERO, ..NginxSettings::new(dir.join("conf/nginx.conf")) }
     }

@@ -1,6 +1,7 @@
 //! The apply sweep: 1,000 seeded random states through an engine that fails, judged three ways.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use tidegate_agent::engine::Render;
 use tidegate_agent::file::Found;
@@ -12,7 +13,7 @@ use crate::faulty::{Fault, Site};
 use crate::states::{backend, draining, listener, state};
 
 /// xorshift64*: a seed is all that is needed to see a failure again.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
@@ -24,15 +25,19 @@ impl Dice {
 }
 
 /// One in four repeats the content before it.
-fn random_state(dice: &mut Dice, before: Option<&DesiredState>, revision: u64) -> DesiredState {
+pub fn random_state(
+    dice: &mut Dice,
+    before: Option<&DesiredState>,
+    revision: u64,
+    binds: [SocketAddr; 2],
+) -> DesiredState {
     if let Some(before) = before.filter(|_| dice.roll(4) == 0) {
         let mut again = before.clone();
         again.position.revision.0 = revision;
         return again;
     }
     let listeners = 1 + dice.roll(2);
-    let content = (0..listeners).map(|l| {
-        let bind = format!("127.0.0.1:{}", 1000 + l).parse().unwrap();
+    let content = (0..).zip(binds).take(usize::try_from(listeners).unwrap()).map(|(l, bind): (u8, _)| {
         let byte = |dice: &mut Dice| u8::try_from(dice.roll(256)).unwrap();
         let count = 1 + u8::try_from(dice.roll(3)).unwrap();
         let mut pool: Vec<_> =
@@ -45,7 +50,7 @@ fn random_state(dice: &mut Dice, before: Option<&DesiredState>, revision: u64) -
     state(revision, content.collect())
 }
 
-fn random_faults(dice: &mut Dice) -> VecDeque<Fault> {
+pub fn random_faults(dice: &mut Dice) -> VecDeque<Fault> {
     match dice.roll(10) {
         0 => [Fault::Validate].into(),
         1 => [Fault::Reload].into(),
@@ -62,10 +67,11 @@ async fn whatever_fails_the_answer_is_true() {
     let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0x71DE_6A7E);
     let mut dice = Dice(seed);
     let (site, agent) = Site::new().await;
+    let binds = [1000, 1001].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let mut seen = std::collections::BTreeMap::<&str, u32>::new();
     let mut before_it = None;
     for revision in 1..=1000 {
-        let wanted = random_state(&mut dice, before_it.as_ref(), revision);
+        let wanted = random_state(&mut dice, before_it.as_ref(), revision, binds);
         before_it = Some(wanted.clone());
         let target = site.engine.render(&wanted).unwrap();
         let faults = random_faults(&mut dice);

@@ -25,7 +25,9 @@ pub struct Build {
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// It does not run.
-    #[error("asking nginx for its version: {source}; cure: {}", source.cure())]
+    #[error(
+        "asking nginx for its version: {source}; cure: apt-get install nginx libnginx-mod-stream, or set agent.engine.nginx.binary"
+    )]
     Ask {
         /// Why.
         #[from]

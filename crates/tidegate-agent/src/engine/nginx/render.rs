@@ -71,8 +71,8 @@ impl Render for Renderer {
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         RECIPE.check_supported(state)?;
         let listeners = ListenerView::of(state);
-        let backends = listeners.iter().map(|l| l.backends.len()).sum();
-        let stand_in = StandIn::new("the generation, before it is known");
+        let backends = listeners.iter().map(ListenerView::len).sum();
+        let stand_in = StandIn::generation();
         let context = Context { nginx: &self.view, generation: stand_in.vetted(), listeners: &listeners };
         let text = RECIPE.text(self.template_path(), &context, backends)?;
         Ok(Recipe::sealed(&stand_in, &text))

@@ -1,0 +1,97 @@
+//! One engine with its agent, in a directory of its own.
+
+use std::marker::PhantomData;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tidegate_agent::{Agent, AgentHandle, AgentSettings, AuditSettings, DriftPolicy, EngineSettings};
+
+use crate::traffic::{free_port, own_address};
+
+/// An engine under test.
+pub trait Subject: Send + Sync + 'static {
+    /// Its settings, with every file of its own below `dir`.
+    fn settings(dir: &Path) -> EngineSettings;
+
+    /// What its own checker says of a file.
+    fn check(file: &Path) -> Result<(), String>;
+
+    /// Ends whatever carries its traffic, as hard as can be, and waits until it is gone. Ends nothing when nothing runs.
+    fn kill(dir: &Path);
+
+    /// Changes what it serves behind the agent's back, without touching the live file; false when that is impossible.
+    fn tamper(dir: &Path) -> bool;
+
+    /// States for the sweep: engines whose every apply takes long run fewer.
+    const SWEEP: u64;
+}
+
+pub struct Site<S: Subject> {
+    pub dir: tempfile::TempDir,
+    pub address: Ipv4Addr,
+    pub audit: AuditSettings,
+    pub registry: Registry,
+    subject: PhantomData<S>,
+}
+
+/// Settings of an agent of this engine that lives in a directory like this.
+pub fn settings_in<S: Subject>(dir: &Path) -> AgentSettings {
+    AgentSettings {
+        cluster: None,
+        state_dir: dir.join("state"),
+        engine: S::settings(dir),
+        take_over: false,
+        audit: AuditSettings::default(),
+    }
+}
+
+impl<S: Subject> Site<S> {
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("tg-engine-").tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("conf")).unwrap();
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        Self {
+            dir,
+            address: own_address(),
+            audit: AuditSettings::default(),
+            registry: Registry::default(),
+            subject: PhantomData,
+        }
+    }
+
+    /// One that audits often.
+    pub fn auditing(drift: DriftPolicy) -> Self {
+        let mut site = Self::new();
+        site.audit = AuditSettings { every: Duration::from_millis(200), drift };
+        site
+    }
+
+    pub async fn start(&mut self) -> AgentHandle {
+        let settings = AgentSettings { audit: self.audit, ..settings_in::<S>(self.dir.path()) };
+        Agent::start(settings, None, &mut self.registry).await.unwrap()
+    }
+
+    pub fn free_port(&self) -> SocketAddr {
+        free_port(self.address)
+    }
+
+    pub fn live_file(&self) -> PathBuf {
+        S::settings(self.dir.path()).config_file().to_owned()
+    }
+
+    pub fn check_live_file(&self) {
+        assert_eq!(S::check(&self.live_file()), Ok(()));
+    }
+
+    pub fn kill(&self) {
+        S::kill(self.dir.path());
+    }
+}
+
+impl<S: Subject> Drop for Site<S> {
+    fn drop(&mut self) {
+        S::kill(self.dir.path());
+    }
+}
