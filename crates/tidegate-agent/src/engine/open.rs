@@ -7,6 +7,7 @@ use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 
 use super::custom::{self, Custom};
+use super::haproxy::{Haproxy, HaproxyError};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;
@@ -18,6 +19,9 @@ pub enum EngineError {
     /// nginx.
     #[error(transparent)]
     Nginx(#[from] NginxError),
+    /// HAProxy.
+    #[error(transparent)]
+    Haproxy(#[from] HaproxyError),
 }
 
 impl EngineError {
@@ -25,6 +29,7 @@ impl EngineError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Nginx(error) => error.class(),
+            Self::Haproxy(error) => error.class(),
         }
     }
 }
@@ -37,10 +42,9 @@ pub async fn open(
 ) -> Result<Arc<dyn Engine>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
+        EngineSettings::Haproxy(haproxy) => Arc::new(Haproxy::new(haproxy, state_dir, commands).await?),
         EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
-        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => {
-            unreachable!("in this commit")
-        }
+        EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => unreachable!("in this commit"),
     })
 }
 
@@ -48,9 +52,8 @@ pub async fn open(
 pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Render>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
+        EngineSettings::Haproxy(haproxy) => Box::new(Haproxy::preview(haproxy, state_dir)?),
         EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
-        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => {
-            unreachable!("in this commit")
-        }
+        EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => unreachable!("in this commit"),
     })
 }

@@ -5,6 +5,7 @@
 
 mod crash;
 mod custom;
+mod haproxy;
 mod life;
 mod nginx;
 mod sabotage;
@@ -73,5 +74,6 @@ macro_rules! conformance {
 
 mod suite {
     conformance!(nginx, crate::conformance::nginx::Nginx);
+    conformance!(haproxy, crate::conformance::haproxy::Haproxy);
     conformance!(custom, crate::conformance::custom::Custom);
 }
