@@ -18,7 +18,6 @@ mod disk;
 mod engine_killed;
 mod faults;
 mod faulty;
-mod features;
 mod fencing;
 mod goldens;
 mod latency;
