@@ -3,6 +3,7 @@
 //! One folder for each engine; [`open`] is the only place that lists them.
 
 pub mod custom;
+pub mod envoy;
 pub mod failure;
 pub mod log_limit;
 pub mod nginx;

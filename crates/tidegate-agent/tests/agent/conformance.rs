@@ -5,6 +5,7 @@
 
 mod crash;
 mod custom;
+pub mod envoy;
 mod life;
 mod nginx;
 mod sabotage;
@@ -73,5 +74,6 @@ macro_rules! conformance {
 
 mod suite {
     conformance!(nginx, crate::conformance::nginx::Nginx);
+    conformance!(envoy, crate::conformance::envoy::Envoy);
     conformance!(custom, crate::conformance::custom::Custom);
 }
