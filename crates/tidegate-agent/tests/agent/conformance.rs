@@ -9,7 +9,7 @@ pub mod envoy;
 mod life;
 mod nginx;
 mod sabotage;
-mod site;
+pub mod site;
 mod sweep;
 
 /// The suite for one engine.

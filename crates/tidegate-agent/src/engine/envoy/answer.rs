@@ -28,7 +28,8 @@ pub struct Listener {
 impl Stats {
     /// Lines of `name: value`.
     pub fn parse(text: &str) -> Self {
-        let pair = |line: &str| line.split_once(": ").map(|(n, v)| (n.to_owned(), v.trim().trim_matches('"').to_owned()));
+        let pair =
+            |line: &str| line.split_once(": ").map(|(n, v)| (n.to_owned(), v.trim().trim_matches('"').to_owned()));
         Self(text.lines().filter_map(pair).collect())
     }
 

@@ -61,8 +61,10 @@ impl Build {
     /// `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`
     fn parse(output: &str) -> Option<Self> {
         let (_, build) = output.lines().find_map(|line| line.split_once(" version: "))?;
-        let version = build.split('/').nth(1)?;
-        version.starts_with(|c: char| c.is_ascii_digit()).then(|| Self { version: version.to_owned() })
+        let (commit, rest) = build.split_once('/')?;
+        let (version, _) = rest.split_once('/')?;
+        (commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()))
+            .then(|| Self { version: version.to_owned() })
     }
 }
 
@@ -72,7 +74,8 @@ mod tests {
 
     #[test]
     fn envoy_names_its_version_after_its_commit() {
-        let real = "\n/usr/bin/envoy  version: 9e5580933739775e8bce696a57a2e1bc99368f23/1.40.0/Clean/RELEASE/BoringSSL\n";
+        let real =
+            "\n/usr/bin/envoy  version: 9e5580933739775e8bce696a57a2e1bc99368f23/1.40.0/Clean/RELEASE/BoringSSL\n";
         assert_eq!(Build::parse(real), Some(Build { version: "1.40.0".into() }));
         assert_eq!(Build::parse("nginx version: nginx/1.22.1"), None);
         assert_eq!(Build::parse(""), None);

@@ -116,7 +116,8 @@ pub fn is_typed(assignment: &Value) -> bool {
         let Some(Member { address, active }) = member(endpoint) else { return false };
         let health = if active { "HEALTHY" } else { "DRAINING" };
         let socket = serde_json::json!({ "address": address.ip().to_string(), "port_value": address.port() });
-        let plain = serde_json::json!({ "health_status": health, "endpoint": { "address": { "socket_address": socket } } });
+        let plain =
+            serde_json::json!({ "health_status": health, "endpoint": { "address": { "socket_address": socket } } });
         *endpoint == plain
     })
 }
@@ -167,7 +168,9 @@ mod tests {
 
     #[test]
     fn endpoints_with_more_than_typed_values_are_told_apart() {
-        for (from, to) in [("HEALTHY\"", "HEALTHY\", \"load_balancing_weight\": 3"), ("10.0.0.1", "a.example"), ("80 }", "70000 }")] {
+        for (from, to) in
+            [("HEALTHY\"", "HEALTHY\", \"load_balancing_weight\": 3"), ("10.0.0.1", "a.example"), ("80 }", "70000 }")]
+        {
             let document = Document::parse(&TEXT.replacen(from, to, 1)).unwrap();
             assert!(!is_typed(&document.endpoints["http"]), "{to}");
         }

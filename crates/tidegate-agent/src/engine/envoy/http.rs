@@ -68,7 +68,9 @@ mod tests {
         let chunked = "HTTP/1.1 200 OK\r\nserver: envoy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n";
         assert_eq!(body(chunked).as_deref(), Some("abc0123456789"));
         assert_eq!(body("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").as_deref(), Some("ok"));
-        for cut in ["HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", &chunked[..chunked.len() - 12], "", "HTTP/1.1 200"] {
+        for cut in
+            ["HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", &chunked[..chunked.len() - 12], "", "HTTP/1.1 200"]
+        {
             assert_eq!(body(cut), None, "{cut:?}");
         }
         assert_eq!(parse(b"HTTP/1.1 426 Upgrade Required\r\n\r\n").unwrap().status, 426);

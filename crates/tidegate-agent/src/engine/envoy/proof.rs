@@ -42,9 +42,9 @@ fn miscounted(wanted: &Wanted, stats: &Stats) -> Option<String> {
     let listeners = stats.number("listener_manager", "total_listeners_active");
     let clusters = wanted.members.iter().find_map(|(name, members)| {
         let (subject, active) = (eds(name), members.iter().filter(|m| m.active).count());
-        differs(&format!("backends of {name}"), members.len(), stats.number(&subject, "membership_total")).or_else(|| {
-            differs(&format!("active backends of {name}"), active, stats.number(&subject, "membership_healthy"))
-        })
+        differs(&format!("backends of {name}"), members.len(), stats.number(&subject, "membership_total")).or_else(
+            || differs(&format!("active backends of {name}"), active, stats.number(&subject, "membership_healthy")),
+        )
     });
     differs("listeners", wanted.listener_names.len(), listeners).or(clusters)
 }

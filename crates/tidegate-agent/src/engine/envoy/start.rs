@@ -72,7 +72,8 @@ impl Envoy {
             return Ok((fresh.into(), 0));
         };
         let id = fs_err::read_to_string(&self.paths.base_id).map_err(|e| {
-            let cure = format!("end envoy {} by its pid when it may be interrupted: tidegate starts it", predecessor.pid);
+            let cure =
+                format!("end envoy {} by its pid when it may be interrupted: tidegate starts it", predecessor.pid);
             failure::permanent(Step::Reload, e.to_string(), cure)
         })?;
         Ok((vec!["--base-id".into(), id.trim().into()], predecessor.epoch.saturating_add(1)))

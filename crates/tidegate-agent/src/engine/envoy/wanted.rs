@@ -66,8 +66,11 @@ impl Wanted {
         let listeners: BTreeMap<String, String> =
             document.listeners.into_iter().map(|(name, listener)| (name, typed(LISTENER, listener))).collect();
         let dynamic = |(name, cluster): (String, Value)| {
-            let cluster =
-                if document.endpoints.contains_key(&name) { watching(cluster, &paths.endpoints(&name)) } else { cluster };
+            let cluster = if document.endpoints.contains_key(&name) {
+                watching(cluster, &paths.endpoints(&name))
+            } else {
+                cluster
+            };
             (name, typed(CLUSTER, cluster))
         };
         let each_cluster: BTreeMap<String, String> = document.clusters.into_iter().map(dynamic).collect();
@@ -157,7 +160,8 @@ mod tests {
     #[test]
     fn files_are_what_envoy_reads() {
         let wanted = wanted(&plain("10.0.0.1"), "ROUND_ROBIN");
-        let clusters: Value = serde_json::from_str(&format!("{{\"version_info\":\"x\",{}", wanted.clusters.text)).unwrap();
+        let clusters: Value =
+            serde_json::from_str(&format!("{{\"version_info\":\"x\",{}", wanted.clusters.text)).unwrap();
         let cluster = clusters.pointer("/resources/0").unwrap();
         assert_eq!((&cluster["@type"], &cluster["type"]), (&json!(CLUSTER), &json!("EDS")));
         let config = cluster.pointer("/eds_cluster_config/eds_config/path_config_source").unwrap();

@@ -66,7 +66,11 @@ pub fn check_text(text: &str) -> Result<(), String> {
     let body: Vec<&str> = text.lines().skip_while(|line| line.is_empty() || line.starts_with('#')).collect();
     let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
     std::fs::write(file.path(), body.join("\n")).unwrap();
-    checked(Command::new(binary()).args(["--mode", "validate", "--disable-hot-restart", "-l", "error", "-c"]).arg(file.path()))
+    checked(
+        Command::new(binary())
+            .args(["--mode", "validate", "--disable-hot-restart", "-l", "error", "-c"])
+            .arg(file.path()),
+    )
 }
 
 /// The Envoys of a directory.
