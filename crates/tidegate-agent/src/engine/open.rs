@@ -8,6 +8,7 @@ use tidegate_core::class::ErrorClass;
 
 use super::custom::{self, Custom};
 use super::haproxy::{Haproxy, HaproxyError};
+use super::envoy::{Envoy, EnvoyError};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;
@@ -22,6 +23,9 @@ pub enum EngineError {
     /// HAProxy.
     #[error(transparent)]
     Haproxy(#[from] HaproxyError),
+    /// Envoy.
+    #[error(transparent)]
+    Envoy(#[from] EnvoyError),
 }
 
 impl EngineError {
@@ -30,6 +34,7 @@ impl EngineError {
         match self {
             Self::Nginx(error) => error.class(),
             Self::Haproxy(error) => error.class(),
+            Self::Envoy(error) => error.class(),
         }
     }
 }
@@ -44,7 +49,8 @@ pub async fn open(
         EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
         EngineSettings::Haproxy(haproxy) => Arc::new(Haproxy::new(haproxy, state_dir, commands).await?),
         EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
-        EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => unreachable!("in this commit"),
+        EngineSettings::Envoy(envoy) => Arc::new(Envoy::new(envoy, state_dir, commands).await?),
+        EngineSettings::Nftables(_) => unreachable!("in this commit"),
     })
 }
 
@@ -54,6 +60,7 @@ pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Re
         EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
         EngineSettings::Haproxy(haproxy) => Box::new(Haproxy::preview(haproxy, state_dir)?),
         EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
-        EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => unreachable!("in this commit"),
+        EngineSettings::Envoy(envoy) => Box::new(Envoy::preview(envoy, state_dir)?),
+        EngineSettings::Nftables(_) => unreachable!("in this commit"),
     })
 }

@@ -54,6 +54,11 @@ impl Vetted {
         Err(UnsafePath { path: text, problem })
     }
 
+    /// In seconds with three decimal places, as protobuf's JSON writes durations: `1.500s`.
+    pub fn seconds(length: Duration) -> Self {
+        Self(format!("{}.{:03}s", length.as_secs(), length.subsec_millis()))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -141,5 +146,6 @@ mod tests {
         // Host bits in a range draw a warning from nginx.
         assert_eq!(Vetted::from("10.1.2.3/8".parse::<IpNet>().unwrap()).as_str(), "10.0.0.0/8");
         assert_eq!(Vetted::from(Duration::from_secs(90)).as_str(), "90000ms");
+        assert_eq!(Vetted::seconds(Duration::from_millis(61_005)).as_str(), "61.005s");
     }
 }

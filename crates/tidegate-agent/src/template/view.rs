@@ -36,6 +36,8 @@ pub struct ListenerView {
     pub proxy_protocol: ProxyProtocolView,
     /// Networks whose clients may connect; empty: everyone may.
     pub source_ranges: Vec<Vetted>,
+    /// The same in their two parts.
+    pub source_networks: Vec<NetworkView>,
     /// Backends that take new connections, ordered by address; never empty.
     pub backends: Vec<BackendView>,
     /// Backends that keep the connections they have and take no new ones. An engine whose processes keep serving what
@@ -45,6 +47,10 @@ pub struct ListenerView {
     pub idle_timeout: Option<Vetted>,
     /// Gives up a backend that does not accept; absent: the engine's template decides.
     pub connect_timeout: Option<Vetted>,
+    /// `idle_timeout` as Envoy writes it: `90.000s`;
+    pub idle_timeout_seconds: Option<Vetted>,
+    /// `connect_timeout` likewise.
+    pub connect_timeout_seconds: Option<Vetted>,
     /// Client connections at a time; absent: as many as the engine holds.
     pub max_connections: Option<u32>,
 }
@@ -68,6 +74,21 @@ pub struct ProxyProtocolView {
     pub v1: bool,
     /// The binary header.
     pub v2: bool,
+}
+
+/// One network.
+#[derive(Clone, Debug, Serialize)]
+pub struct NetworkView {
+    /// `10.0.0.0`
+    pub address: Vetted,
+    /// How many of its leading bits count.
+    pub prefix: u8,
+}
+
+impl From<ipnet::IpNet> for NetworkView {
+    fn from(network: ipnet::IpNet) -> Self {
+        Self { address: Vetted::from(network.network()), prefix: network.prefix_len() }
+    }
 }
 
 /// One backend.
@@ -119,10 +140,13 @@ impl ListenerView {
                 v2: listener.proxy_protocol == ProxyProtocol::V2,
             },
             source_ranges: listener.source_ranges.iter().map(|n| Vetted::from(*n)).collect(),
+            source_networks: listener.source_ranges.iter().map(|n| NetworkView::from(*n)).collect(),
             backends: views(active),
             draining: views(draining),
             idle_timeout: limits.idle_timeout.map(Vetted::from),
             connect_timeout: limits.connect_timeout.map(Vetted::from),
+            idle_timeout_seconds: limits.idle_timeout.map(Vetted::seconds),
+            connect_timeout_seconds: limits.connect_timeout.map(Vetted::seconds),
             max_connections: limits.max_connections.map(NonZeroU32::get),
         }
     }

@@ -8,10 +8,11 @@ mod custom;
 mod features;
 pub mod goldens;
 mod haproxy;
+pub mod envoy;
 mod life;
 mod nginx;
 mod sabotage;
-mod site;
+pub mod site;
 mod sweep;
 
 /// What listeners can ask for, on one engine.
@@ -136,6 +137,7 @@ macro_rules! conformance {
 mod suite {
     conformance!(nginx, crate::conformance::nginx::Nginx);
     conformance!(haproxy, crate::conformance::haproxy::Haproxy);
+    conformance!(envoy, crate::conformance::envoy::Envoy);
     conformance!(custom, crate::conformance::custom::Custom);
 }
 

@@ -16,6 +16,7 @@ mod connections;
 mod counts;
 mod disk;
 mod engine_killed;
+mod envoy;
 mod faults;
 mod faulty;
 mod fencing;
