@@ -38,6 +38,11 @@ impl Connections {
         Ok(counted)
     }
 
+    /// Counted otherwise.
+    pub fn of(counted: HashMap<SocketAddr, u64>) -> Self {
+        Self { by_far_end: counted.into_iter().map(|(far_end, n)| (canonical(far_end), n)).collect() }
+    }
+
     /// Those to one far end.
     pub fn to(&self, far_end: SocketAddr) -> u64 {
         self.by_far_end.get(&canonical(far_end)).copied().unwrap_or(0)

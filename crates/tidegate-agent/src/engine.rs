@@ -5,6 +5,7 @@
 pub mod custom;
 pub mod failure;
 pub mod log_limit;
+pub mod nftables;
 pub mod nginx;
 mod open;
 pub mod procfs;

@@ -7,6 +7,7 @@ use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 
 use super::custom::{self, Custom};
+use super::nftables::{self, Nftables, NftablesError};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;
@@ -18,6 +19,9 @@ pub enum EngineError {
     /// nginx.
     #[error(transparent)]
     Nginx(#[from] NginxError),
+    /// NAT of the kernel.
+    #[error(transparent)]
+    Nftables(#[from] NftablesError),
 }
 
 impl EngineError {
@@ -25,6 +29,7 @@ impl EngineError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Nginx(error) => error.class(),
+            Self::Nftables(error) => error.class(),
         }
     }
 }
@@ -38,7 +43,8 @@ pub async fn open(
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
         EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
-        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => {
+        EngineSettings::Nftables(nftables) => Arc::new(Nftables::new(nftables, state_dir, commands).await?),
+        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) => {
             unreachable!("in this commit")
         }
     })
@@ -49,7 +55,8 @@ pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Re
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
         EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
-        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) | EngineSettings::Nftables(_) => {
+        EngineSettings::Nftables(nftables) => Box::new(nftables::Renderer::new(nftables)),
+        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) => {
             unreachable!("in this commit")
         }
     })
