@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 
 pub use error::CountError;
 
+use crate::pipeline::blocking;
 use message::Family;
 
 /// How many connections are open to each far end that has any.
@@ -41,6 +42,11 @@ impl Connections {
     /// Counted otherwise.
     pub fn of(counted: HashMap<SocketAddr, u64>) -> Self {
         Self { by_far_end: counted.into_iter().map(|(far_end, n)| (canonical(far_end), n)).collect() }
+    }
+
+    /// The same off the event loop: for every engine that proxies, whose connections to backends are sockets of this machine.
+    pub async fn counted(to: HashSet<SocketAddr>) -> Result<Option<Self>, CountError> {
+        blocking(move || Self::count(&to)).await.map(Some)
     }
 
     /// Those to one far end.

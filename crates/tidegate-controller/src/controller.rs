@@ -157,10 +157,12 @@ impl Controller {
     }
 
     fn reconciler(self, record: Record, office: Office, tasks: Tasks) -> Reconciler {
-        let (publications, desired) = watch::channel(Publication::default());
+        let mut publications = Vec::new();
         for (publisher, view) in self.publishers {
+            let (sender, desired) = watch::channel(Publication::default());
+            publications.push(sender);
             let delivery = Delivery::new(&self.shared, publisher, view, self.inputs.0.clone());
-            tasks.spawn(delivery.run(desired.clone()));
+            tasks.spawn(delivery.run(desired));
         }
         Reconciler::new(self.shared, record, Lines { inputs: self.inputs, publications, office, tasks })
     }

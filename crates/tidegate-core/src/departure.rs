@@ -21,8 +21,8 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(300);
 pub struct Sight {
     /// Which.
     pub name: LoadBalancerName,
-    /// When it last answered, by the clock of the `now` that goes with it. Whoever measures that age with a monotonic
-    /// clock should give `now` minus the age: then a clock that is set ahead silences nobody.
+    /// When it last answered: the `now` that goes with it, less the age of the answer by a monotonic clock. A clock that is
+    /// set ahead silences nobody.
     pub last_seen: Option<Timestamp>,
     /// What it served when it last said so.
     pub live: Option<Position>,

@@ -100,6 +100,9 @@ pub struct FinalizerInput<'a> {
     pub membership: &'a Membership,
     /// Nodes that every load balancer has let go of ([`departure`](crate::departure)).
     pub acknowledged: &'a BTreeSet<NodeUid>,
+    /// Whether `membership` is all that was ever recorded. While the outcome of a write is not known, the node may be a
+    /// member again, and nobody can have let go of what is not known.
+    pub settled: bool,
     /// The switches.
     pub policy: FinalizerPolicy,
     /// The time.
@@ -147,7 +150,8 @@ fn step(input: &FinalizerInput<'_>, node: &Node, judged: &Judged) -> Option<Fina
     let release = if !wanted {
         Release::Unmanaged
     } else if let Some(deadline) = deadline(input, node) {
-        let let_go = member.is_none() && (input.acknowledged.contains(&node.uid) || planted(Mutant::FinalizerEarly));
+        let acknowledged = input.settled && input.acknowledged.contains(&node.uid);
+        let let_go = member.is_none() && (acknowledged || planted(Mutant::FinalizerEarly));
         if let_go {
             Release::Drained
         } else if deadline <= input.now && !planted(Mutant::FinalizerNever) {

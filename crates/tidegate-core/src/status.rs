@@ -183,6 +183,9 @@ pub struct BackendStatus {
     pub node: NodeName,
     /// The address.
     pub address: IpAddr,
+    /// Whether it takes no new connection.
+    #[serde(default)]
+    pub draining: bool,
     /// Open connections, where the engine can tell.
     pub connections: Option<u64>,
 }

@@ -9,6 +9,12 @@ pub fn after(start: Timestamp, length: Duration) -> Timestamp {
     start.checked_add(length).unwrap_or(Timestamp::MAX)
 }
 
+/// `length` before a moment; the beginning of time at the earliest.
+pub fn before(end: Timestamp, length: Duration) -> Timestamp {
+    let length = jiff::SignedDuration::try_from(length).unwrap_or(jiff::SignedDuration::MAX);
+    end.checked_sub(length).unwrap_or(Timestamp::MIN)
+}
+
 /// How long ago `start` was at `now`; zero when `start` lies in the future (clocks of two machines
 /// may disagree, and a negative age is never useful).
 pub fn elapsed(start: Timestamp, now: Timestamp) -> Duration {
@@ -44,6 +50,11 @@ mod tests {
     fn the_end_of_time_is_not_a_panic() {
         assert_eq!(after(Timestamp::MAX, Duration::from_secs(1)), Timestamp::MAX);
         assert_eq!(after(Timestamp::UNIX_EPOCH, Duration::MAX), Timestamp::MAX);
+        assert_eq!(before(Timestamp::UNIX_EPOCH, Duration::MAX), Timestamp::MIN);
+        assert_eq!(
+            before(after(Timestamp::UNIX_EPOCH, Duration::from_secs(5)), Duration::from_secs(5)),
+            Timestamp::UNIX_EPOCH
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ struct Case {
     deleting: Option<i64>,
     phase: Phase,
     acknowledged: bool,
+    unsettled: bool,
     annotation: Option<&'static str>,
     disabled: bool,
     excluded: bool,
@@ -45,6 +46,7 @@ const PLAIN: Case = Case {
     deleting: None,
     phase: Active,
     acknowledged: false,
+    unsettled: false,
     annotation: None,
     disabled: false,
     excluded: false,
@@ -98,6 +100,7 @@ fn plan_of(case: &Case, policy: FinalizerPolicy) -> FinalizerPlan {
         nodes: &nodes,
         membership: &membership,
         acknowledged: &acknowledged,
+        settled: !case.unsettled,
         policy: FinalizerPolicy { enabled: !case.disabled, ..policy },
         now: at(NOW),
     };
@@ -132,6 +135,16 @@ fn a_finalizer_is_released_for_one_of_three_reasons_and_otherwise_stays() {
     let cases = [
         ("out of every load balancer", Case { acknowledged: true, ..GOING }, DRAINED),
         ("out, not acknowledged", GOING, None),
+        (
+            "acknowledged, while a write may have made it a member again",
+            Case { acknowledged: true, unsettled: true, ..GOING },
+            None,
+        ),
+        (
+            "the same beyond its deadline",
+            Case { acknowledged: true, unsettled: true, deleting: Some(120), ..GOING },
+            DEADLINE,
+        ),
         ("acknowledged once, but a member (again)", Case { acknowledged: true, phase: Draining, ..GOING }, None),
         ("still active: a guard holds it", Case { phase: Active, ..GOING }, None),
         ("at the deadline", Case { deleting: Some(120), ..GOING }, DEADLINE),
@@ -187,7 +200,15 @@ fn a_node_that_was_re_created_under_its_name_is_another_node() {
         let judged = world.plan(FRESH, at(NOW)).judged;
         let nodes: Vec<_> = world.view.nodes().zip(&judged).collect();
         let (acknowledged, policy) = (&[uid("u-w1")].into(), FinalizerPolicy::default());
-        plan_finalizers(&FinalizerInput { nodes: &nodes, membership, acknowledged, policy, now: at(NOW) }).tasks
+        plan_finalizers(&FinalizerInput {
+            nodes: &nodes,
+            membership,
+            acknowledged,
+            settled: true,
+            policy,
+            now: at(NOW),
+        })
+        .tasks
     };
     assert_eq!(tasks(&world, &old), [], "the old one was the member, the new one joins first");
     world.step(at(NOW));

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::parties::ReplicaId;
 
@@ -25,25 +25,30 @@ pub(crate) struct Life {
     pub(crate) replica: ReplicaId,
     /// Another one for each process.
     pub(crate) holder: String,
-    pulse: watch::Sender<Pulse>,
+    pulse: Mutex<Pulse>,
+    /// Told when the process goes on. It wakes who waits in the order of their coming, which a watch channel does not.
+    goes_on: Notify,
     waits: Mutex<Option<Waker>>,
 }
 
 impl Life {
     pub(crate) fn new(replica: ReplicaId, start: u32) -> Self {
         let holder = format!("{replica}_{start}");
-        Self { replica, holder, pulse: watch::Sender::new(Pulse::Runs), waits: Mutex::new(None) }
+        Self { replica, holder, pulse: Mutex::new(Pulse::Runs), goes_on: Notify::new(), waits: Mutex::new(None) }
     }
 
     pub(crate) fn pulse(&self) -> Pulse {
-        *self.pulse.borrow()
+        *self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set(&self, pulse: Pulse) {
         if self.pulse() == Pulse::Dead {
             return;
         }
-        self.pulse.send_replace(pulse);
+        *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
+        if pulse == Pulse::Runs {
+            self.goes_on.notify_waiters();
+        }
         if let Some(waker) = self.waits.lock().unwrap_or_else(PoisonError::into_inner).take() {
             waker.wake();
         }
@@ -52,12 +57,8 @@ impl Life {
     /// Everything that enters or leaves the process passes here: while it is stopped nothing does, and never again
     /// when it is dead.
     pub(crate) async fn gate(&self) {
-        if self.pulse() == Pulse::Runs {
-            return;
-        }
-        let mut pulse = self.pulse.subscribe();
-        if pulse.wait_for(|p| *p == Pulse::Runs).await.is_err() {
-            std::future::pending::<()>().await;
+        while self.pulse() != Pulse::Runs {
+            self.goes_on.notified().await;
         }
     }
 

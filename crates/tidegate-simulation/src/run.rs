@@ -4,6 +4,7 @@ mod calm;
 mod schedule;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,5 +189,23 @@ impl Run {
             counts,
             trace: trace.take_lines(),
         }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, violation, steps, trace, .. } = self;
+        match violation {
+            None => return write!(f, "seed {seed}: every rule held in {steps} steps"),
+            Some(Violation { invariant, detail, step, at }) => {
+                writeln!(
+                    f,
+                    "seed {seed}: {invariant:?} broken at step {step}, after {:.3} s: {detail}",
+                    at.as_secs_f64()
+                )?;
+            }
+        }
+        trace.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        write!(f, "again, and whole: cargo xtask simulate --seed {seed} --trace")
     }
 }

@@ -8,6 +8,7 @@ use tidegate_core::class::ErrorClass;
 
 use super::custom::{self, Custom};
 use super::nftables::{self, Nftables, NftablesError};
+use super::haproxy::{Haproxy, HaproxyError};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;
@@ -22,6 +23,9 @@ pub enum EngineError {
     /// NAT of the kernel.
     #[error(transparent)]
     Nftables(#[from] NftablesError),
+    /// HAProxy.
+    #[error(transparent)]
+    Haproxy(#[from] HaproxyError),
 }
 
 impl EngineError {
@@ -30,6 +34,7 @@ impl EngineError {
         match self {
             Self::Nginx(error) => error.class(),
             Self::Nftables(error) => error.class(),
+            Self::Haproxy(error) => error.class(),
         }
     }
 }
@@ -42,11 +47,10 @@ pub async fn open(
 ) -> Result<Arc<dyn Engine>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
+        EngineSettings::Haproxy(haproxy) => Arc::new(Haproxy::new(haproxy, state_dir, commands).await?),
         EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
         EngineSettings::Nftables(nftables) => Arc::new(Nftables::new(nftables, state_dir, commands).await?),
-        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) => {
-            unreachable!("in this commit")
-        }
+        EngineSettings::Envoy(_) => unreachable!("in this commit"),
     })
 }
 
@@ -54,10 +58,9 @@ pub async fn open(
 pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Render>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
+        EngineSettings::Haproxy(haproxy) => Box::new(Haproxy::preview(haproxy, state_dir)?),
         EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
         EngineSettings::Nftables(nftables) => Box::new(nftables::Renderer::new(nftables)),
-        EngineSettings::Haproxy(_) | EngineSettings::Envoy(_) => {
-            unreachable!("in this commit")
-        }
+        EngineSettings::Envoy(_) => unreachable!("in this commit"),
     })
 }

@@ -5,7 +5,9 @@
 
 mod crash;
 mod custom;
+mod haproxy;
 mod life;
+mod nftables;
 mod nginx;
 mod sabotage;
 mod site;
@@ -73,5 +75,7 @@ macro_rules! conformance {
 
 mod suite {
     conformance!(nginx, crate::conformance::nginx::Nginx);
+    conformance!(haproxy, crate::conformance::haproxy::Haproxy);
+    conformance!(nftables, crate::conformance::nftables::Nftables);
     conformance!(custom, crate::conformance::custom::Custom);
 }

@@ -52,7 +52,7 @@ fn at_balancer(balancer: &Balancer, picture: &Picture, name: &NodeName) -> NodeA
     let live = match (desired, balancer.said.as_deref()) {
         (Some(state), _) => Some(state.pools.values().any(|pool| takes_new(pool))),
         // Behind: whatever stands there may still take connections.
-        (None, Some(said)) => Some(said.backends.iter().any(|b| b.node == *name)),
+        (None, Some(said)) => Some(said.backends.iter().any(|b| b.node == *name && !b.draining)),
         (None, None) => None,
     };
     NodeAtLoadBalancer { name: balancer.name.clone(), live, position: balancer.live.map(|l| l.position) }

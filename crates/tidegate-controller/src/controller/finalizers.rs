@@ -15,6 +15,7 @@ use tidegate_core::membership::{MemberState, Membership};
 use tidegate_core::node::Node;
 use tidegate_core::plan::Judged;
 use tidegate_core::status::FinalizerStatus;
+use tidegate_core::time::before;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -43,6 +44,8 @@ pub(super) struct Scene<'a> {
     pub(super) membership: &'a Membership,
     pub(super) departures: &'a Departures,
     pub(super) sights: &'a [Sight],
+    /// Whether no write is under way whose outcome is not known.
+    pub(super) settled: bool,
     pub(super) now: Timestamp,
 }
 
@@ -54,7 +57,7 @@ pub(super) struct Finalizers {
     inputs: Inputs,
     tasks: Tasks,
     /// Since when this process can have heard from load balancers.
-    started: Timestamp,
+    started: Instant,
     under_way: BTreeSet<NodeUid>,
     /// What failed, or was done and does not show yet.
     rests: BTreeMap<NodeUid, (FinalizerStep, Retry)>,
@@ -70,7 +73,7 @@ impl Finalizers {
             metrics: shared.metrics.clone(),
             inputs,
             tasks,
-            started: shared.clock.now(),
+            started: Instant::now(),
             under_way: BTreeSet::new(),
             rests: BTreeMap::new(),
             held: Vec::new(),
@@ -80,10 +83,10 @@ impl Finalizers {
 
     /// Decides; with a tenure it also starts what there is to do.
     pub(super) fn plan(&mut self, scene: Scene<'_>, tenure: Option<&Tenure>) {
-        let Scene { nodes, membership, departures, sights, now } = scene;
-        let acknowledged = departures.acknowledged(sights, self.started, now);
+        let Scene { nodes, membership, departures, sights, settled, now } = scene;
+        let acknowledged = departures.acknowledged(sights, self.started(now), now);
         let policy = self.settings.finalizer;
-        let input = FinalizerInput { nodes, membership, acknowledged: &acknowledged, policy, now };
+        let input = FinalizerInput { nodes, membership, acknowledged: &acknowledged, settled, policy, now };
         let FinalizerPlan { tasks, held, wake_at } = plan_finalizers(&input);
         self.held = held.iter().map(|held| self.status(held, &scene)).collect();
         self.wake_at = wake_at;
@@ -167,12 +170,17 @@ impl Finalizers {
         resting.filter_map(|(_, (_, retry))| retry.due()).min()
     }
 
+    /// By the clock of `now`, whatever was done to that clock since.
+    fn started(&self, now: Timestamp) -> Timestamp {
+        before(now, self.started.elapsed())
+    }
+
     fn status(&self, held: &HeldNode, scene: &Scene<'_>) -> FinalizerStatus {
         let waits_for = match scene.membership.get(&held.uid).map(|member| member.state) {
             Some(MemberState::Draining { deadline }) => format!("the drain, which ends at {deadline} at the latest"),
             Some(MemberState::Active) => "the node to be taken out".to_owned(),
             None => {
-                let awaited = scene.departures.awaited(&held.uid, scene.sights, self.started, scene.now);
+                let awaited = scene.departures.awaited(&held.uid, scene.sights, self.started(scene.now), scene.now);
                 let names: Vec<&str> = awaited.iter().map(LoadBalancerName::as_str).collect();
                 if names.is_empty() { "the API server".to_owned() } else { format!("the word of {}", names.join(", ")) }
             }

@@ -33,14 +33,16 @@ impl Publication {
 
 /// Where publications leave the loop.
 pub(super) struct Outlet {
-    publications: watch::Sender<Publication>,
+    /// A channel for each load balancer: one channel would wake its receivers in an order of chance (tokio spreads them
+    /// over several lists), and a simulation could not be repeated.
+    publications: Vec<watch::Sender<Publication>>,
     newest: Publication,
     starved: Vec<ListenerName>,
     is_used: bool,
 }
 
 impl Outlet {
-    pub(super) fn new(publications: watch::Sender<Publication>) -> Self {
+    pub(super) fn new(publications: Vec<watch::Sender<Publication>>) -> Self {
         Self { publications, newest: Publication::default(), starved: Vec::new(), is_used: false }
     }
 
@@ -73,12 +75,18 @@ impl Outlet {
         self.newest.position = log.position;
         self.newest.tenure = tenure.cloned();
         self.is_used = true;
-        self.publications.send_replace(self.newest.clone());
+        self.send();
     }
 
     /// Stops every push that has not begun.
     pub(super) fn step_back(&mut self) {
         self.newest.tenure = None;
-        self.publications.send_replace(self.newest.clone());
+        self.send();
+    }
+
+    fn send(&self) {
+        for publication in &self.publications {
+            publication.send_replace(self.newest.clone());
+        }
     }
 }

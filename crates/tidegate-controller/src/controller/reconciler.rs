@@ -71,7 +71,8 @@ pub(super) struct Reconciler {
 /// What the loop is connected to.
 pub(super) struct Lines {
     pub(super) inputs: (Inputs, mpsc::Receiver<Input>),
-    pub(super) publications: watch::Sender<Publication>,
+    /// One for each load balancer.
+    pub(super) publications: Vec<watch::Sender<Publication>>,
     pub(super) office: Office,
     pub(super) tasks: Tasks,
 }

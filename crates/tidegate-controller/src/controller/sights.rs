@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use tidegate_core::departure::Sight;
 use tidegate_core::protocol::{AgentStatus, LiveBackend};
 
+use tidegate_core::time::before;
+
 use crate::status::{Balancer, Board};
 
-/// Every load balancer, as far as is known.
-pub(super) fn sights(board: &Board) -> Vec<Sight> {
-    board.balancers().map(|balancer| sight(&balancer)).collect()
+/// Every load balancer, as far as is known, at `now`. How long ago one answered is measured by the monotonic clock: a
+/// clock that is set ahead silences nobody.
+pub(super) fn sights(board: &Board, now: Timestamp) -> Vec<Sight> {
+    board.balancers().map(|balancer| sight(&balancer, now)).collect()
 }
 
-fn sight(balancer: &Balancer) -> Sight {
+fn sight(balancer: &Balancer, now: Timestamp) -> Sight {
     let said = balancer.said.as_deref();
     Sight {
         name: balancer.name.clone(),
-        last_seen: balancer.last_seen,
+        last_seen: balancer.heard.map(|heard| before(now, heard.elapsed())),
         live: balancer.live.map(|live| live.position),
         // Of one and the same answer: what was counted was counted while that was live.
         counted_at: said.and_then(|said| said.live).map(|live| live.position),
@@ -37,7 +41,7 @@ fn connections(said: &AgentStatus) -> BTreeMap<IpAddr, u64> {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::ids::{ListenerName, NodeName};
+    use tidegate_core::ids::{ListenerName, LoadBalancerName, NodeName};
     use tidegate_core::protocol::EngineHealth;
 
     use super::*;
@@ -45,6 +49,16 @@ mod tests {
     fn backend(listener: &str, address: &str, connections: Option<u64>) -> LiveBackend {
         let (listener, node) = (ListenerName::parse(listener).unwrap(), NodeName::parse("w1").unwrap());
         LiveBackend { listener, node, address: address.parse().unwrap(), draining: true, connections }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_ahead_makes_no_answer_older() {
+        let mut balancer = Balancer::new(LoadBalancerName::parse("lb-1").unwrap());
+        balancer.seen(Timestamp::from_second(1_800_000_000).unwrap());
+        tokio::time::advance(std::time::Duration::from_secs(10)).await;
+        let an_hour_ahead = Timestamp::from_second(1_800_003_610).unwrap();
+        let seen = sight(&balancer, an_hour_ahead).last_seen.unwrap();
+        assert_eq!(an_hour_ahead.duration_since(seen).as_secs(), 10);
     }
 
     #[test]

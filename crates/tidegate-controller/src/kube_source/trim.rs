@@ -66,7 +66,7 @@ fn identity(object: &NodeObject) -> Result<(NodeName, NodeUid), InvalidName> {
     Ok((name, uid))
 }
 
-/// The fields that decisions use. `now` bounds how long ago a condition changed.
+/// The fields that decisions use. `now` bounds how long ago a condition changed, and a deletion began.
 fn trimmed(object: &NodeObject, label_keys: &BTreeSet<String>, now: Timestamp) -> Result<Node, InvalidName> {
     let (name, uid) = identity(object)?;
     let conditions = object.status.conditions.as_deref().unwrap_or_default();
@@ -76,7 +76,8 @@ fn trimmed(object: &NodeObject, label_keys: &BTreeSet<String>, now: Timestamp) -
         name,
         uid,
         created: object.metadata.creation_timestamp.as_ref().map(|t| t.0),
-        deleting: object.metadata.deletion_timestamp.as_ref().map(|t| t.0),
+        // The clock of the API server may be ahead of ours: a deadline must not be later for it.
+        deleting: object.metadata.deletion_timestamp.as_ref().map(|t| t.0.min(now)),
         labels: labels(object, label_keys),
         annotations: annotations(object),
         finalizer: object.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER),

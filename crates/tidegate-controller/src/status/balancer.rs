@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tidegate_core::ids::LoadBalancerName;
 use tidegate_core::protocol::{AgentStatus, Live};
 use tidegate_core::status::{BackendStatus, LoadBalancerError, LoadBalancerStatus};
+use tokio::time::Instant;
 
 /// One load balancer, as its delivery last saw it.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Balancer {
     pub(crate) live: Option<Live>,
     /// When it last answered.
     pub(crate) last_seen: Option<Timestamp>,
+    /// The same by the monotonic clock, which nobody sets.
+    pub(crate) heard: Option<Instant>,
     /// Why its status cannot be read.
     pub(crate) unreachable: Option<LoadBalancerError>,
     /// Why the latest push did not make the desired state live.
@@ -26,7 +29,12 @@ pub(crate) struct Balancer {
 
 impl Balancer {
     pub(crate) fn new(name: LoadBalancerName) -> Self {
-        Self { name, said: None, live: None, last_seen: None, unreachable: None, push_failed: None }
+        Self { name, said: None, live: None, last_seen: None, heard: None, unreachable: None, push_failed: None }
+    }
+
+    /// Notes that it answered.
+    pub(crate) fn seen(&mut self, now: Timestamp) {
+        (self.last_seen, self.heard) = (Some(now), Some(Instant::now()));
     }
 
     /// Its part of the cluster's status.
@@ -60,6 +68,7 @@ fn backends(said: &AgentStatus) -> Vec<BackendStatus> {
         listener: b.listener.clone(),
         node: b.node.clone(),
         address: b.address,
+        draining: b.draining,
         connections: b.connections,
     };
     said.backends.iter().map(one).collect()

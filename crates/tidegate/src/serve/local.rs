@@ -32,6 +32,6 @@ impl Publisher for LocalPublisher {
     }
 
     async fn status(&self) -> Result<AgentStatus, PublishError> {
-        Ok(self.agent.status())
+        Ok(self.agent.counted_status().await)
     }
 }

@@ -120,7 +120,7 @@ impl Book {
                 return News::default();
             }
         };
-        self.view.last_seen = Some(now);
+        self.view.seen(now);
         if self.view.unreachable.take().is_some() {
             info!(lb = %self.view.name, "the load balancer answers again");
             self.retry.succeeded();
@@ -149,7 +149,7 @@ impl Book {
     }
 
     fn reported(&mut self, position: Position, report: ApplyReport, now: Timestamp) -> News {
-        self.view.last_seen = Some(now);
+        self.view.seen(now);
         self.pending = self.pending.filter(|p| *p != position);
         let news = self.is_live(report.live, Instant::now());
         let (class, problem) = match report.outcome {

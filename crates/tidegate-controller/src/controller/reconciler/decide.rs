@@ -127,7 +127,7 @@ impl Reconciler {
     }
 
     fn idle(&self) -> BTreeSet<NodeUid> {
-        self.departures.idle(&self.record.log().membership, &sights(&self.shared.board))
+        self.departures.idle(&self.record.log().membership, &sights(&self.shared.board, self.shared.clock.now()))
     }
 
     /// A load balancer has counted its connections: decides again if that ends a drain.
@@ -146,16 +146,17 @@ impl Reconciler {
     }
 
     fn mind_finalizers(&mut self, plan: &Plan) {
+        let now = self.shared.clock.now();
         let nodes: Vec<_> = self.gather.view().nodes().zip(&plan.judged).collect();
         let scene = finalizers::Scene {
             nodes: &nodes,
             membership: &self.record.log().membership,
             departures: &self.departures,
-            sights: &sights(&self.shared.board),
-            now: self.shared.clock.now(),
+            sights: &sights(&self.shared.board, now),
+            settled: !self.record.is_stuck(),
+            now,
         };
         self.finalizers.plan(scene, self.record.tenure());
-        let now = self.shared.clock.now();
         let deadline = self.finalizers.deadline().map(|at| Instant::now() + elapsed(now, at));
         self.wake_at = [self.wake_at, deadline].into_iter().flatten().min();
     }

@@ -111,3 +111,10 @@ fn what_has_no_usable_name_or_uid_is_skipped() {
         assert_eq!(trimmer.identify(&object), None);
     }
 }
+
+#[test]
+fn a_deletion_from_a_clock_ahead_of_ours_began_now_at_the_latest() {
+    let mut node = full();
+    node.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-24T12:00:07Z")).unwrap();
+    assert_eq!(trimmed(&received(&node), &BTreeSet::new(), now()).unwrap().deleting, Some(now()));
+}
