@@ -10,6 +10,7 @@ pub mod goldens;
 mod haproxy;
 pub mod envoy;
 mod life;
+mod nftables;
 mod nginx;
 mod sabotage;
 pub mod site;
@@ -138,6 +139,7 @@ mod suite {
     conformance!(nginx, crate::conformance::nginx::Nginx);
     conformance!(haproxy, crate::conformance::haproxy::Haproxy);
     conformance!(envoy, crate::conformance::envoy::Envoy);
+    conformance!(nftables, crate::conformance::nftables::Nftables);
     conformance!(custom, crate::conformance::custom::Custom);
 }
 
@@ -145,4 +147,6 @@ mod suite {
 mod listeners {
     listener_features!(nginx, crate::conformance::nginx::Nginx);
     listener_features!(haproxy, crate::conformance::haproxy::Haproxy);
+    listener_features!(envoy, crate::conformance::envoy::Envoy);
+    listener_features!(nftables, crate::conformance::nftables::Nftables);
 }
