@@ -7,11 +7,11 @@ mod crash;
 mod custom;
 mod features;
 pub mod goldens;
-mod haproxy;
+pub mod haproxy;
 mod life;
 mod nginx;
 mod sabotage;
-mod site;
+pub mod site;
 mod sweep;
 
 /// What listeners can ask for, on one engine.

@@ -20,6 +20,7 @@ mod faults;
 mod faulty;
 mod fencing;
 mod goldens;
+mod haproxy;
 mod latency;
 mod log_limit;
 mod mailbox;
