@@ -9,6 +9,7 @@ mod features;
 pub mod goldens;
 mod haproxy;
 pub mod envoy;
+pub mod haproxy;
 mod life;
 mod nftables;
 mod nginx;

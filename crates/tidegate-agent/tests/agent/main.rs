@@ -21,6 +21,7 @@ mod faults;
 mod faulty;
 mod fencing;
 mod goldens;
+mod haproxy;
 mod latency;
 mod log_limit;
 mod mailbox;
