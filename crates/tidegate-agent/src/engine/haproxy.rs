@@ -288,7 +288,11 @@ impl Engine for Haproxy {
         while self.runtime.worker().await.is_ok_and(|worker| !worker.info.stopping) {
             if tokio::time::Instant::now() > deadline {
                 let message = "HAProxy was told to end and goes on taking connections";
-                return Err(failure::transient(Step::Reload, message, "end it by the pid in agent.stateDir/haproxy.pid"));
+                return Err(failure::transient(
+                    Step::Reload,
+                    message,
+                    "end it by the pid in agent.stateDir/haproxy.pid",
+                ));
             }
             tokio::time::sleep(STOP_POLL).await;
         }

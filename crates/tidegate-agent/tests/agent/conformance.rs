@@ -5,10 +5,9 @@
 
 mod crash;
 mod custom;
+pub mod envoy;
 mod features;
 pub mod goldens;
-mod haproxy;
-pub mod envoy;
 pub mod haproxy;
 mod life;
 mod nftables;

@@ -61,9 +61,7 @@ fn set_differs(name: &str, script: &Script, listing: &Listing) -> Option<String>
 fn chain_differs(name: &str, rules: usize, listing: &Listing) -> Option<String> {
     match listing.chains.get(name) {
         None => Some(format!("chain {name} is not there")),
-        Some(live) if live.len() != rules => {
-            Some(format!("chain {name} has {} rules instead of {rules}", live.len()))
-        }
+        Some(live) if live.len() != rules => Some(format!("chain {name} has {} rules instead of {rules}", live.len())),
         Some(_) => None,
     }
 }

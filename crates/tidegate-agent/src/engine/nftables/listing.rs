@@ -122,12 +122,8 @@ fn networks(element: &Value) -> Vec<IpNet> {
     }
     let ends = array(element, "range").iter().map(|end| end.as_str().and_then(|t| t.parse::<IpAddr>().ok()));
     match ends.collect::<Option<Vec<_>>>().as_deref() {
-        Some([IpAddr::V4(from), IpAddr::V4(to)]) => {
-            ipnet::Ipv4Subnets::new(*from, *to, 0).map(IpNet::from).collect()
-        }
-        Some([IpAddr::V6(from), IpAddr::V6(to)]) => {
-            ipnet::Ipv6Subnets::new(*from, *to, 0).map(IpNet::from).collect()
-        }
+        Some([IpAddr::V4(from), IpAddr::V4(to)]) => ipnet::Ipv4Subnets::new(*from, *to, 0).map(IpNet::from).collect(),
+        Some([IpAddr::V6(from), IpAddr::V6(to)]) => ipnet::Ipv6Subnets::new(*from, *to, 0).map(IpNet::from).collect(),
         _ => Vec::new(),
     }
 }

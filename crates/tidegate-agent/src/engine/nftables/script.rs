@@ -140,8 +140,7 @@ impl Script {
             [pool, protocol, bind, order] => {
                 let protocol = if *protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
                 let (bind, hashed) = (bind.parse().ok()?, *order == "hashed");
-                let pool_read =
-                    Pool { protocol, bind, hashed, elements: Elements::new(), keeps: BTreeSet::new() };
+                let pool_read = Pool { protocol, bind, hashed, elements: Elements::new(), keeps: BTreeSet::new() };
                 self.pools.insert((*pool).to_owned(), pool_read);
             }
             _ => return None,
