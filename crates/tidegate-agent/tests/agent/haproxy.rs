@@ -37,6 +37,7 @@ async fn start_with_template(site: &Site<Haproxy>, template: &str) -> AgentHandl
     let path = site.dir.path().join("own.j2");
     std::fs::write(&path, template).unwrap();
     let haproxy = HaproxySettings { template: Some(path), ..HaproxySettings::new(site.live_file()) };
-    let settings = AgentSettings { engine: EngineSettings::Haproxy(haproxy), ..settings_in::<Haproxy>(site.dir.path()) };
+    let settings =
+        AgentSettings { engine: EngineSettings::Haproxy(haproxy), ..settings_in::<Haproxy>(site.dir.path()) };
     Agent::start(settings, None, &mut Registry::default()).await.unwrap()
 }

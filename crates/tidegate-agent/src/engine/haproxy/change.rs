@@ -165,7 +165,10 @@ mod tests {
 
     fn live(servers: &[(&str, &str, u32, u32)]) -> Live {
         let server = |(name, address, weight, admin): &(&str, &str, u32, u32)| {
-            ((*name).to_owned(), LiveServer { address: address.parse().ok(), id: 7, weight: *weight, admin: *admin, down: false })
+            (
+                (*name).to_owned(),
+                LiveServer { address: address.parse().ok(), id: 7, weight: *weight, admin: *admin, down: false },
+            )
         };
         Live::from([("http".to_owned(), servers.iter().map(server).collect())])
     }

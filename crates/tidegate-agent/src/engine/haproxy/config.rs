@@ -82,16 +82,19 @@ impl Reader {
                 self.enter("");
                 (self.in_defaults, self.inherited) = (true, false);
             }
-            ["frontend" | "global" | "peers" | "userlist" | "program" | "resolvers" | "ring" | "cache" | "mailers", ..] => {
+            [
+                "frontend" | "global" | "peers" | "userlist" | "program" | "resolvers" | "ring" | "cache" | "mailers",
+                ..,
+            ] => {
                 self.enter("");
             }
             ["bind", address, ..] => self.binds.extend(address.parse::<SocketAddr>()),
             ["default-server", ..] if self.in_defaults => self.inherited = true,
             ["default-server", ..] => self.own = true,
-            ["server", name, address, options @ ..] if !self.section.is_empty() => {
-                if self.take_server(name, address, options) {
-                    return;
-                }
+            ["server", name, address, options @ ..]
+                if !self.section.is_empty() && self.take_server(name, address, options) =>
+            {
+                return;
             }
             ["server-template", prefix, ..] => {
                 self.fixed.prefixes.insert((self.section.clone(), (*prefix).to_owned()));
@@ -172,7 +175,9 @@ mod tests {
     fn servers_of_a_template_are_known_by_their_names() {
         let more = format!("{TEXT}    server own host.example:80\n    server-template many 3 host.example:80\n");
         let config = Config::parse(&more);
-        for (name, fixed) in [("own", true), ("many1", true), ("many33", true), ("many", false), ("manyx", false), ("a", false)] {
+        for (name, fixed) in
+            [("own", true), ("many1", true), ("many33", true), ("many", false), ("manyx", false), ("a", false)]
+        {
             assert_eq!(config.is_fixed("http", name), fixed, "{name}");
         }
         assert!(!config.is_fixed("other", "own") && !config.is_fixed("other", "many1"));

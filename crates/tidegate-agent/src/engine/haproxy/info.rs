@@ -54,7 +54,14 @@ mod tests {
 
     #[test]
     fn another_answer_is_nobodys() {
-        let cases = ["", "Pid: 12\n", "Stopping: 0\n", "Pid: -1\nStopping: 0\n", "Pid: 0\nStopping: 0\n", "Pid: 12\nStopping: no\n"];
+        let cases = [
+            "",
+            "Pid: 12\n",
+            "Stopping: 0\n",
+            "Pid: -1\nStopping: 0\n",
+            "Pid: 0\nStopping: 0\n",
+            "Pid: 12\nStopping: no\n",
+        ];
         for text in cases {
             assert_eq!(Info::parse(text), None, "{text:?}");
         }

@@ -148,9 +148,12 @@ mod tests {
 
     #[test]
     fn another_answer_is_an_error_that_says_what() {
-        for (answer, what) in
-            [("", "format 1"), ("2\n\n", "format 1"), ("1\nx\n\n", "header"), ("1\n# be_name\n\n", "no column srv_name")]
-        {
+        for (answer, what) in [
+            ("", "format 1"),
+            ("2\n\n", "format 1"),
+            ("1\nx\n\n", "header"),
+            ("1\n# be_name\n\n", "no column srv_name"),
+        ] {
             assert!(parse(answer).unwrap_err().to_string().contains(what), "{answer:?}");
         }
     }

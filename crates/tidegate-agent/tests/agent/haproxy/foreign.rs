@@ -74,7 +74,8 @@ async fn a_socket_that_is_gone_hangs_or_answers_garbage_costs_no_request() {
     apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
     let load = Load::start(vip);
     load.see(10);
-    let answers: [Option<&'static [u8]>; 4] = [None, Some(b""), Some(b"\xff\0;\n\n"), Some(b"description: x\nPid: -1\n\n")];
+    let answers: [Option<&'static [u8]>; 4] =
+        [None, Some(b""), Some(b"\xff\0;\n\n"), Some(b"description: x\nPid: -1\n\n")];
     for (revision, answer) in (2..).zip(answers) {
         impostor(&site, answer);
         let began = Instant::now();

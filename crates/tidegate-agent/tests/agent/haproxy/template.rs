@@ -26,7 +26,8 @@ async fn servers_of_the_templates_own_are_left_alone() {
     let site = Site::<Haproxy>::new();
     let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
     let own = backend(Ipv4Addr::LOCALHOST);
-    let (name, many) = (format!("server own localhost:{}", own.port()), format!("server-template many 2 localhost:{}", own.port()));
+    let (name, many) =
+        (format!("server own localhost:{}", own.port()), format!("server-template many 2 localhost:{}", own.port()));
     let agent = start_with_template(&site, &template("", "", &format!("{name}\n    {many}"))).await;
     apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
     let before = worker(&site);
