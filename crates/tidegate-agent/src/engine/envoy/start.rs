@@ -54,7 +54,6 @@ impl Envoy {
         args.extend(lineage);
         args.extend(["--restart-epoch".into(), epoch.to_string().into()]);
         args.extend(["--drain-time-s", WEEK, "--parent-shutdown-time-s", WEEK, "-l", "warning"].map(Into::into));
-        args.extend(["--log-path".into(), self.paths.log.clone().into()]);
         args.extend(self.concurrency.iter().flat_map(|n| ["--concurrency".into(), n.to_string().into()]));
         self.spawn(args).await?;
         self.wait(live, &key, epoch, log_length).await?;
@@ -79,7 +78,8 @@ impl Envoy {
         Ok((vec!["--base-id".into(), id.trim().into()], predecessor.epoch.saturating_add(1)))
     }
 
-    /// In a session of its own, so that it outlives this agent and is hit by no signal that is meant for it.
+    /// In a session of its own, so that it outlives this agent and is hit by no signal that is meant for it. Its standard error
+    /// is the log: what goes to `--log-path` may be 10 s late.
     async fn spawn(&self, args: Vec<OsString>) -> Result<(), Failure> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.paths.log);
         let logs = log.and_then(|log| Ok((log.try_clone()?, log))).map_err(|e| words::unwritten(Step::Reload, &e))?;
