@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 
 pub use error::CountError;
 
+use crate::pipeline::blocking;
 use message::Family;
 
 /// How many connections are open to each far end that has any.
@@ -36,6 +37,11 @@ impl Connections {
             dump::each_connection(family, &ports, |far_end| counted.see(canonical(far_end), &wanted))?;
         }
         Ok(counted)
+    }
+
+    /// The same off the event loop: for every engine that proxies, whose connections to backends are sockets of this machine.
+    pub async fn counted(to: HashSet<SocketAddr>) -> Result<Option<Self>, CountError> {
+        blocking(move || Self::count(&to)).await.map(Some)
     }
 
     /// Those to one far end.

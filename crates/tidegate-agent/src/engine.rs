@@ -3,13 +3,18 @@
 //! One folder for each engine; [`open`] is the only place that lists them.
 
 pub mod custom;
+pub mod daemon;
 pub mod envoy;
 pub mod failure;
+pub mod haproxy;
+pub mod listening;
 pub mod log_limit;
 pub mod nginx;
 mod open;
+pub mod paths;
 pub mod procfs;
 pub mod recipe;
+pub mod unix;
 pub mod vouched;
 
 use std::collections::HashSet;

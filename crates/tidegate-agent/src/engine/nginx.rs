@@ -32,8 +32,9 @@ use tidegate_core::protocol::Failure;
 
 pub use build::{Build, BuildError};
 pub use render::Renderer;
-pub use view::{NginxView, Paths, PathsError};
+pub use view::{NginxView, Paths};
 
+use super::paths::PathsError;
 use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, log_limit};
 use crate::command::CommandRunner;
 use crate::connections::{Connections, CountError};
@@ -163,6 +164,6 @@ impl Engine for Nginx {
 
     /// Open source nginx does not tell; its connections to backends are sockets of this machine.
     async fn connections(&self, to: HashSet<SocketAddr>) -> Result<Option<Connections>, CountError> {
-        blocking(move || Connections::count(&to)).await.map(Some)
+        Connections::counted(to).await
     }
 }

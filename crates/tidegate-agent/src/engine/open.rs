@@ -8,6 +8,7 @@ use tidegate_core::class::ErrorClass;
 
 use super::custom::{self, Custom};
 use super::envoy::{Envoy, EnvoyError};
+use super::haproxy::{Haproxy, HaproxyError};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;
@@ -22,6 +23,9 @@ pub enum EngineError {
     /// Envoy.
     #[error(transparent)]
     Envoy(#[from] EnvoyError),
+    /// HAProxy.
+    #[error(transparent)]
+    Haproxy(#[from] HaproxyError),
 }
 
 impl EngineError {
@@ -30,6 +34,7 @@ impl EngineError {
         match self {
             Self::Nginx(error) => error.class(),
             Self::Envoy(error) => error.class(),
+            Self::Haproxy(error) => error.class(),
         }
     }
 }
@@ -42,11 +47,10 @@ pub async fn open(
 ) -> Result<Arc<dyn Engine>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
+        EngineSettings::Haproxy(haproxy) => Arc::new(Haproxy::new(haproxy, state_dir, commands).await?),
         EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
         EngineSettings::Envoy(envoy) => Arc::new(Envoy::new(envoy, state_dir, commands).await?),
-        EngineSettings::Haproxy(_) | EngineSettings::Nftables(_) => {
-            unreachable!("in this commit")
-        }
+        EngineSettings::Nftables(_) => unreachable!("in this commit"),
     })
 }
 
@@ -54,10 +58,9 @@ pub async fn open(
 pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Render>, EngineError> {
     Ok(match settings {
         EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
+        EngineSettings::Haproxy(haproxy) => Box::new(Haproxy::preview(haproxy, state_dir)?),
         EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
         EngineSettings::Envoy(envoy) => Box::new(Envoy::preview(envoy, state_dir)?),
-        EngineSettings::Haproxy(_) | EngineSettings::Nftables(_) => {
-            unreachable!("in this commit")
-        }
+        EngineSettings::Nftables(_) => unreachable!("in this commit"),
     })
 }

@@ -6,6 +6,7 @@
 mod crash;
 mod custom;
 pub mod envoy;
+mod haproxy;
 mod life;
 mod nginx;
 mod sabotage;
@@ -75,5 +76,6 @@ macro_rules! conformance {
 mod suite {
     conformance!(nginx, crate::conformance::nginx::Nginx);
     conformance!(envoy, crate::conformance::envoy::Envoy);
+    conformance!(haproxy, crate::conformance::haproxy::Haproxy);
     conformance!(custom, crate::conformance::custom::Custom);
 }

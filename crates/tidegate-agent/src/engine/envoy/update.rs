@@ -14,7 +14,7 @@ use super::answer::Stats;
 use super::wanted::{Body, Wanted};
 use super::watched::Watched;
 use super::{Paths, words};
-use crate::engine::failure;
+use crate::engine::{daemon, failure};
 
 /// As Envoy names clusters in its statistics
 pub const CDS: &str = "cluster_manager.cds";
@@ -124,7 +124,7 @@ impl Update<'_> {
         if sent.is_empty() {
             return Ok(before);
         }
-        let log_length = words::length(&self.paths.log);
+        let log_length = daemon::length(&self.paths.log);
         let start = Instant::now();
         loop {
             let now = self.ask().await?;

@@ -3,13 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use thiserror::Error;
-use tidegate_core::class::ErrorClass;
 
-use crate::template::{UnsafePath, Vetted};
-
-/// Longest path of a unix socket (`sun_path` of unix(7), less its final NUL).
-const SOCKET_PATH_LIMIT: usize = 107;
+use crate::engine::paths::{PathsError, socket};
+use crate::template::Vetted;
 
 /// The files of one nginx.
 #[derive(Clone, Debug)]
@@ -22,35 +18,10 @@ pub struct Paths {
     pub marker_socket: PathBuf,
 }
 
-/// A state directory that nginx cannot use.
-#[derive(Debug, Error)]
-pub enum PathsError {
-    /// It cannot be written into a configuration file.
-    #[error("agent.stateDir: {0}; cure: choose a plain path such as /var/lib/tidegate")]
-    Unsafe(#[from] UnsafePath),
-    /// The socket's path would be too long.
-    #[error("agent.stateDir: {} is longer than the {SOCKET_PATH_LIMIT} characters that a unix socket allows; cure: choose a shorter path", path.display())]
-    TooLong {
-        /// Of the socket.
-        path: PathBuf,
-    },
-}
-
-impl PathsError {
-    /// Whether to retry.
-    pub const fn class(&self) -> ErrorClass {
-        ErrorClass::Permanent
-    }
-}
-
 impl Paths {
     /// The files in a state directory.
     pub fn in_dir(state_dir: &Path) -> Result<Self, PathsError> {
-        let path = state_dir.join("nginx-marker.sock");
-        Vetted::path(&path)?;
-        if path.as_os_str().len() > SOCKET_PATH_LIMIT {
-            return Err(PathsError::TooLong { path });
-        }
+        let path = socket(state_dir, "nginx-marker.sock")?;
         let [pid_file, error_log] = ["nginx.pid", "nginx-error.log"].map(|name| state_dir.join(name));
         Ok(Self { pid_file, error_log, marker_socket: path })
     }

@@ -107,24 +107,30 @@ impl Subject for Custom {
     }
 
     fn kill(dir: &Path) {
-        let ours = || -> Vec<i32> {
-            let pids = std::fs::read_dir("/proc").unwrap().flatten();
-            let pids = pids.filter_map(|e| e.file_name().to_str()?.parse().ok());
-            let runs = |pid: &i32| {
-                let line = command_line(*pid);
-                line.starts_with("haproxy ") && line.contains(dir.to_str().unwrap())
-            };
-            pids.filter(runs).collect()
-        };
-        ours().into_iter().for_each(kill);
-        until("haproxy is gone", || {
-            ours().into_iter().for_each(kill);
-            ours().is_empty()
-        });
+        kill_haproxy(dir);
     }
 
     /// The user's `verify` sees the generation only.
     fn tamper(_: &Path) -> bool {
         false
     }
+}
+
+/// Kills every HAProxy whose command line names this directory.
+pub fn kill_haproxy(dir: &Path) {
+    let ours = || -> Vec<i32> {
+        let pids = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|e| e.file_name().to_str()?.parse().ok());
+        let runs = |pid: &i32| {
+            let line = command_line(*pid);
+            line.split(' ').next().is_some_and(|program| program.ends_with("haproxy"))
+                && line.contains(dir.to_str().unwrap())
+        };
+        pids.filter(runs).collect()
+    };
+    ours().into_iter().for_each(kill);
+    until("haproxy is gone", || {
+        ours().into_iter().for_each(kill);
+        ours().is_empty()
+    });
 }

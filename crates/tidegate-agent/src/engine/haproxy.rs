@@ -1,0 +1,302 @@
+//! HAProxy 2.6 and later, as it was measured to behave (docs/engines.md, section HAProxy).
+//!
+//! The file holds all that is served. A change of servers alone goes to the running worker by the Runtime API (0.3 ms, no
+//! process comes or goes); anything else is a reload, serialised by the pipeline, because HAProxy loses reload signals
+//! that come during a reload. What a worker was started with is told by its `description`; what it serves, by
+//! `show servers state`.
+
+mod change;
+mod check;
+mod config;
+mod converge;
+mod live;
+mod master;
+mod render;
+mod runtime;
+mod tidy;
+mod view;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use thiserror::Error;
+use tidegate_core::class::ErrorClass;
+use tidegate_core::desired::DesiredState;
+use tidegate_core::engine::EngineKind;
+use tidegate_core::hash::ContentHash;
+use tidegate_core::protocol::Failure;
+use tidegate_core::step::Step;
+
+pub use render::Renderer;
+pub use view::{HaproxyView, Paths};
+
+use super::paths::PathsError;
+use super::vouched::Vouched;
+use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, daemon, failure, listening, log_limit};
+use crate::command::{CommandError, CommandLine, CommandRunner, located};
+use crate::connections::{Connections, CountError};
+use crate::file::{Seal, unseal};
+use crate::pipeline::blocking;
+use crate::settings::HaproxySettings;
+use change::distance;
+use config::Config;
+use converge::{Converged, Loading, Reached, in_place, taken};
+use master::Master;
+use runtime::{Runtime, failed_reloads};
+use tidy::{Chores, Tidier};
+
+/// A program that only prints its version has no reason to take longer.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// Drives one HAProxy.
+pub struct Haproxy {
+    binary: PathBuf,
+    config_file: PathBuf,
+    paths: Paths,
+    version: String,
+    renderer: Renderer,
+    runtime: Runtime,
+    vouched: Arc<Vouched>,
+    chores: Arc<Chores>,
+    commands: Arc<dyn CommandRunner>,
+}
+
+/// An HAProxy that cannot be driven.
+#[derive(Debug, Error)]
+pub enum HaproxyError {
+    /// Its files would have unusable paths.
+    #[error(transparent)]
+    Paths(#[from] PathsError),
+    /// It does not run.
+    #[error(
+        "asking HAProxy for its version: {source}; cure: apt-get install haproxy, or set agent.engine.haproxy.binary"
+    )]
+    Ask {
+        /// Why.
+        #[from]
+        source: CommandError,
+    },
+    /// It is something else.
+    #[error("`{command}` does not say what it is: {output:?}; cure: set agent.engine.haproxy.binary to an haproxy")]
+    NotHaproxy {
+        /// What was run.
+        command: String,
+        /// What it printed.
+        output: String,
+    },
+}
+
+impl HaproxyError {
+    /// Whether to retry.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Paths(error) => error.class(),
+            Self::Ask { source } => source.class(),
+            Self::NotHaproxy { .. } => ErrorClass::Permanent,
+        }
+    }
+}
+
+impl Haproxy {
+    /// An HAProxy of these settings, whose own files live in `state_dir`; asks the program for its version.
+    pub async fn new(
+        settings: &HaproxySettings,
+        state_dir: &Path,
+        commands: Arc<dyn CommandRunner>,
+    ) -> Result<Self, HaproxyError> {
+        let paths = Paths::in_dir(state_dir)?;
+        let binary = located(&settings.binary);
+        let version = version(&binary, commands.as_ref()).await?;
+        Ok(Self {
+            renderer: Renderer::new(settings, &paths)?,
+            runtime: Runtime::at(paths.stats_socket.clone()),
+            vouched: Arc::new(Vouched::by(&binary)),
+            chores: Arc::default(),
+            config_file: settings.config_file.clone(),
+            binary,
+            paths,
+            version,
+            commands,
+        })
+    }
+
+    /// What [`Render::render`] would give, without a program, a file or a process being touched.
+    pub fn preview(settings: &HaproxySettings, state_dir: &Path) -> Result<Renderer, HaproxyError> {
+        Ok(Renderer::new(settings, &Paths::in_dir(state_dir)?)?)
+    }
+
+    fn master(&self) -> Option<Master> {
+        Master::find(&self.paths.pid_file, &self.config_file)
+    }
+
+    /// The live file, if it is as we wrote it, with its generation.
+    fn live_file(&self) -> Option<(ContentHash, Config)> {
+        let text = std::fs::read_to_string(&self.config_file).ok()?;
+        match unseal(&text) {
+            Seal::Whole(generation) => Some((generation, Config::parse(&text))),
+            Seal::Broken | Seal::Missing => None,
+        }
+    }
+
+    async fn load(&self, master: Option<Master>, wanted: Config) -> Result<Box<dyn Confirmation>, Failure> {
+        let ours = master.map(|master| master.family()).unwrap_or_default();
+        // HAProxy makes its old process let go of every port while it cannot have a new one: never let it come to that.
+        if let Some(at) = listening::taken(&wanted.binds, &ours) {
+            return Err(taken(at, &self.config_file));
+        }
+        let log_from = daemon::length(&self.paths.log);
+        let failed_before = match master {
+            Some(master) => {
+                let before = failed_reloads(&self.paths.master_socket).await;
+                master.reload()?;
+                before
+            }
+            None => {
+                self.start().await?;
+                None
+            }
+        };
+        let (runtime, paths, config_file) = (self.runtime.clone(), self.paths.clone(), self.config_file.clone());
+        Ok(Box::new(Loading { runtime, wanted, paths, config_file, failed_before, log_from }))
+    }
+
+    /// In the foreground, so that it says what is wrong, and in a session of its own, so that it outlives this agent.
+    async fn start(&self) -> Result<(), Failure> {
+        // A pid file of another life would name the wrong process.
+        drop(std::fs::remove_file(&self.paths.pid_file));
+        let master_socket = format!("{},mode,600", self.paths.master_socket.display());
+        let arguments = [
+            "-W".into(),
+            "-db".into(),
+            "-S".into(),
+            master_socket.into(),
+            "-p".into(),
+            self.paths.pid_file.clone().into_os_string(),
+            "-f".into(),
+            self.config_file.clone().into_os_string(),
+        ];
+        daemon::start(&self.binary, &arguments, &self.paths.log).await?;
+        tracing::info!(config = %self.config_file.display(), "started HAProxy");
+        Ok(())
+    }
+}
+
+async fn version(binary: &Path, commands: &dyn CommandRunner) -> Result<String, HaproxyError> {
+    let command = CommandLine { program: binary.to_owned(), args: vec!["-v".into()], limit: VERSION_LIMIT };
+    let output = commands.run(&command).await?.output;
+    let version = output.strip_prefix("HAProxy version ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+    version.ok_or_else(|| HaproxyError::NotHaproxy { command: command.to_string(), output })
+}
+
+impl Render for Haproxy {
+    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
+        self.renderer.render(state)
+    }
+}
+
+#[async_trait]
+impl Engine for Haproxy {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Haproxy
+    }
+
+    fn version(&self) -> Option<String> {
+        Some(self.version.clone())
+    }
+
+    fn template(&self) -> Option<&Path> {
+        self.renderer.template_path()
+    }
+
+    /// A structure that HAProxy passed before is valid with other servers as well: their lines are made of addresses only.
+    async fn validate(&self, candidate: &Path) -> Result<(), Failure> {
+        let text = fs_err::read_to_string(candidate);
+        let text = text.map_err(|e| failure::transient(Step::Validate, e.to_string(), "look at the disk"))?;
+        let structure = Config::parse(&text).structure;
+        if self.vouched.covers(structure) {
+            self.chores.unchecked.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        check::run(&self.binary, candidate, self.commands.as_ref()).await?;
+        self.vouched.passed(structure);
+        Ok(())
+    }
+
+    async fn reload(&self, _: ContentHash) -> Result<Box<dyn Confirmation>, Failure> {
+        let Some((_, wanted)) = self.live_file() else {
+            let message = format!("{} is not as tidegate wrote it", self.config_file.display());
+            return Err(failure::transient(Step::Reload, message, "keep other programs away from the file"));
+        };
+        let Some(master) = self.master() else { return self.load(None, wanted).await };
+        if self.runtime.structure().await.is_ok_and(|found| found == Some(wanted.structure)) {
+            match in_place(&self.runtime, &wanted).await? {
+                Reached::All { leftovers } => {
+                    self.chores.leftovers.store(leftovers, Ordering::Relaxed);
+                    return Ok(Box::new(Converged));
+                }
+                Reached::TooFar { why } => tracing::info!(why, "HAProxy is reloaded"),
+            }
+        }
+        self.load(Some(master), wanted).await
+    }
+
+    async fn serving(&self) -> Serving {
+        if let Pulse::Down { reason } = self.pulse() {
+            return Serving::Silent { reason };
+        }
+        let Some((generation, wanted)) = self.live_file() else {
+            return Serving::Differs { how: format!("{} is not as tidegate wrote it", self.config_file.display()) };
+        };
+        match self.runtime.structure().await {
+            Err(error) => return Serving::Silent { reason: error.to_string() },
+            Ok(found) if found != Some(wanted.structure) => {
+                return Serving::Differs { how: "it was started with another configuration".to_owned() };
+            }
+            Ok(_) => {}
+        }
+        match self.runtime.live().await.map(|live| distance(&live, &wanted).describe()) {
+            Ok(None) => Serving::Exactly(generation),
+            Ok(Some(how)) => Serving::Differs { how },
+            Err(failure) => Serving::Silent { reason: failure.message },
+        }
+    }
+
+    async fn stop(&self) -> Result<(), Failure> {
+        self.master().map_or(Ok(()), |master| master.quit())
+    }
+
+    fn pulse(&self) -> Pulse {
+        match self.master() {
+            Some(master) => Pulse::Running { old_generations: master.old_generations() },
+            None => Pulse::Down { reason: format!("no HAProxy of {} runs", self.config_file.display()) },
+        }
+    }
+
+    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+        let log = self.paths.log.clone();
+        if log_limit::is_exceeded(&log) {
+            return Some(blocking(move || log_limit::shorten(&log)).boxed());
+        }
+        let tidier = || Tidier {
+            chores: self.chores.clone(),
+            runtime: self.runtime.clone(),
+            vouched: self.vouched.clone(),
+            commands: self.commands.clone(),
+            binary: self.binary.clone(),
+            config_file: self.config_file.clone(),
+        };
+        self.chores.are_due().then(|| tidier().run().boxed())
+    }
+
+    /// By the kernel, not by `show stat`: workers of earlier configurations count as well, and no worker knows of the others.
+    async fn connections(&self, to: HashSet<SocketAddr>) -> Result<Option<Connections>, CountError> {
+        Connections::counted(to).await
+    }
+}
