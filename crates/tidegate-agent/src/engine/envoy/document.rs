@@ -56,9 +56,8 @@ impl Document {
         if bootstrap.contains_key("dynamic_resources") {
             return Err(shape("it has dynamic_resources, which tidegate makes itself of static_resources"));
         }
-        let mut resources = match bootstrap.remove("static_resources") {
-            Some(Value::Object(resources)) => resources,
-            _ => return Err(shape("it has no static_resources")),
+        let Some(Value::Object(mut resources)) = bootstrap.remove("static_resources") else {
+            return Err(shape("it has no static_resources"));
         };
         let listeners = by_name("listeners", resources.remove("listeners"))?;
         let mut clusters = by_name("clusters", resources.remove("clusters"))?;
@@ -142,7 +141,7 @@ fn member(endpoint: &Value) -> Option<Member> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = r##"# header
+    const TEXT: &str = r#"# header
 # more
 
 { "admin": {}, "static_resources": { "listeners": [ { "name": "http" } ], "clusters": [
@@ -151,7 +150,7 @@ mod tests {
     { "health_status": "DRAINING", "endpoint": { "address": { "socket_address": { "address": "fd00::1", "port_value": 80 } } } }
   ] } ] } },
   { "name": "dns", "type": "STRICT_DNS", "load_assignment": {} } ] } }
-"##;
+"#;
 
     #[test]
     fn a_document_is_taken_apart() {
