@@ -64,7 +64,9 @@ pub struct Nftables {
 #[derive(Debug, Error)]
 pub enum NftablesError {
     /// A program does not run.
-    #[error("asking {name} for its version: {source}; cure: apt-get install nftables conntrack, or set agent.engine.nftables.{key}")]
+    #[error(
+        "asking {name} for its version: {source}; cure: apt-get install nftables conntrack, or set agent.engine.nftables.{key}"
+    )]
     Ask {
         /// Which program.
         name: String,
@@ -116,7 +118,11 @@ impl Nftables {
     }
 }
 
-async fn version_of(program: &PathBuf, key: &'static str, commands: &dyn CommandRunner) -> Result<String, NftablesError> {
+async fn version_of(
+    program: &PathBuf,
+    key: &'static str,
+    commands: &dyn CommandRunner,
+) -> Result<String, NftablesError> {
     let command = CommandLine { program: program.clone(), args: vec!["--version".into()], limit: LIMIT };
     let name = program.display().to_string();
     let ended = match commands.run(&command).await {

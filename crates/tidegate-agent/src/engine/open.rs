@@ -7,8 +7,8 @@ use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 
 use super::custom::{self, Custom};
-use super::nftables::{self, Nftables, NftablesError};
 use super::haproxy::{Haproxy, HaproxyError};
+use super::nftables::{self, Nftables, NftablesError};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;

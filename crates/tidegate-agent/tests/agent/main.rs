@@ -25,6 +25,7 @@ mod latency;
 mod log_limit;
 mod mailbox;
 mod newest;
+mod nftables;
 mod ownership;
 mod pipeline;
 mod rig;

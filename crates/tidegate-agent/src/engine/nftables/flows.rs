@@ -162,7 +162,12 @@ mod tests {
 
     #[test]
     fn what_is_no_connection_is_no_flow() {
-        for line in ["", "conntrack v1.4.7 (conntrack-tools): 2 flow entries have been shown.", "icmp 1 29 src=1.1.1.1 dst=2.2.2.2 type=8 code=0 id=1 src=2.2.2.2 dst=1.1.1.1 type=0 code=0 id=1 use=1", "tcp 6"] {
+        for line in [
+            "",
+            "conntrack v1.4.7 (conntrack-tools): 2 flow entries have been shown.",
+            "icmp 1 29 src=1.1.1.1 dst=2.2.2.2 type=8 code=0 id=1 src=2.2.2.2 dst=1.1.1.1 type=0 code=0 id=1 use=1",
+            "tcp 6",
+        ] {
             assert_eq!(read(line), None, "{line}");
         }
     }

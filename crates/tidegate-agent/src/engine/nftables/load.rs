@@ -104,7 +104,9 @@ impl Kernel {
                     *self.known() = Some(change.then);
                     return Ok(Loaded { script, whole: false, stale });
                 }
-                Err(cause) => tracing::info!(cause = cause.message, "the kernel's table is not as remembered: loading it whole"),
+                Err(cause) => {
+                    tracing::info!(cause = cause.message, "the kernel's table is not as remembered: loading it whole")
+                }
             }
         }
         self.load_whole(script).await
@@ -149,7 +151,9 @@ impl Kernel {
         }
         let (listing, generation) = tokio::try_join!(self.nft.listing(), self.nft.generation())?;
         let mut listing = listing.ok_or_else(|| not_live("there is no table"))?;
-        if loaded.whole && let Some(fresh) = self.clear(script, &listing).await? {
+        if loaded.whole
+            && let Some(fresh) = self.clear(script, &listing).await?
+        {
             listing = fresh;
         }
         if generation != Some(script.generation) {
@@ -249,7 +253,10 @@ impl Kernel {
 }
 
 fn other_generation(live: Option<ContentHash>) -> String {
-    live.map_or_else(|| "the kernel has no generation".to_owned(), |g| format!("the kernel has generation {}", g.short()))
+    live.map_or_else(
+        || "the kernel has no generation".to_owned(),
+        |g| format!("the kernel has generation {}", g.short()),
+    )
 }
 
 fn not_live(how: &str) -> Failure {

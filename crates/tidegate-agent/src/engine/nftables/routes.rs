@@ -15,7 +15,5 @@ pub struct Route {
 
 /// Whether a listener takes what goes to this address.
 pub fn matches(bind: SocketAddr, to: SocketAddr) -> bool {
-    bind.port() == to.port()
-        && bind.is_ipv6() == to.is_ipv6()
-        && (bind.ip().is_unspecified() || bind.ip() == to.ip())
+    bind.port() == to.port() && bind.is_ipv6() == to.is_ipv6() && (bind.ip().is_unspecified() || bind.ip() == to.ip())
 }

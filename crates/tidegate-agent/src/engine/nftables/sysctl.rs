@@ -36,7 +36,12 @@ pub fn problems(binds: &[SocketAddr], read: impl Fn(&str) -> Option<String>) -> 
     missing(v6 && is_off(forward), "the kernel does not forward IPv6 packets: clients get no answer", forward, "1");
     let most = "net.netfilter.nf_conntrack_max";
     let few = number(most).is_some_and(|n| n < FEW);
-    missing(few, "the kernel follows few connections at a time: new ones are dropped when they are used up", most, "262144");
+    missing(
+        few,
+        "the kernel follows few connections at a time: new ones are dropped when they are used up",
+        most,
+        "262144",
+    );
     let loose = "net.netfilter.nf_conntrack_tcp_loose";
     missing(is_off(loose), "connections do not survive a failover to this machine", loose, "1");
     let local = "net.ipv4.conf.all.route_localnet";

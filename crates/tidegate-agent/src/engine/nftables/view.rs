@@ -94,7 +94,8 @@ impl NftListenerView {
             return Err(unreachable_family(listener));
         }
         let slots = if listener.balance == Balance::Source { hashed(&active) } else { active };
-        let (protocol, family) = (if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }, if ipv6 { 6 } else { 4 });
+        let (protocol, family) =
+            (if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }, if ipv6 { 6 } else { 4 });
         let name = &listener.name;
         let most = view.max_connections.unwrap_or_default();
         Ok(Self {
@@ -134,7 +135,11 @@ fn unreachable_family(listener: &Listener) -> Failure {
          translate between the two",
         listener.name
     );
-    permanent(Step::Render, message, format!("bind it to an {other} address, give the nodes {own} ones, or use another engine"))
+    permanent(
+        Step::Render,
+        message,
+        format!("bind it to an {other} address, give the nodes {own} ones, or use another engine"),
+    )
 }
 
 #[cfg(test)]

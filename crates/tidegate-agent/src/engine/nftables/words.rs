@@ -11,7 +11,11 @@ const RIGHTS: &str = "run tidegate as root, or grant it CAP_NET_ADMIN (systemd: 
 const CIRCUMSTANCES: [(&str, &str, bool); 6] = [
     ("Operation not permitted", RIGHTS, false),
     ("you must be root", RIGHTS, false),
-    ("Operation not supported", "use a kernel with nf_tables, nft_nat, nft_numgen, nft_hash and nf_conntrack (modprobe)", false),
+    (
+        "Operation not supported",
+        "use a kernel with nf_tables, nft_nat, nft_numgen, nft_hash and nf_conntrack (modprobe)",
+        false,
+    ),
     ("Cannot allocate memory", "free memory; tidegate tries again by itself", true),
     ("No buffer space available", "raise net.core.wmem_max; tidegate tries again by itself", true),
     ("Device or resource busy", "none needed: tidegate tries again by itself", true),
@@ -50,6 +54,9 @@ mod tests {
         assert!(failure.cure.contains("CAP_NET_ADMIN"), "{failure:?}");
         let conntrack = "conntrack v1.4.7 (conntrack-tools): Operation failed: sorry, you must be root or get CAP_NET_ADMIN capability to do this";
         assert!(from_output(Step::Reload, conntrack).cure.contains("CAP_NET_ADMIN"));
-        assert_eq!(from_output(Step::Reload, "Error: Could not process rule: Device or resource busy").class, ErrorClass::Transient);
+        assert_eq!(
+            from_output(Step::Reload, "Error: Could not process rule: Device or resource busy").class,
+            ErrorClass::Transient
+        );
     }
 }
