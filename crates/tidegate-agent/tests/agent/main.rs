@@ -26,6 +26,7 @@ mod latency;
 mod log_limit;
 mod mailbox;
 mod newest;
+mod nftables;
 mod ownership;
 mod pipeline;
 mod rig;

@@ -115,3 +115,99 @@ fn differences(out: &mut String, map: &str, live: &Elements, then: &Elements) {
         _ = writeln!(out, "add element {map} {{ {} }}", elements.join(", "));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tidegate_core::hash::ContentHash;
+
+    use super::*;
+    use crate::file::seal;
+
+    fn text(pools: &[(&str, &[u8])]) -> String {
+        let mut body = String::from("add table inet t\nadd chain inet t c\nflush table inet t\n");
+        for (name, nodes) in pools {
+            let elements: Vec<String> =
+                nodes.iter().enumerate().map(|(k, n)| format!("{k} : 10.0.0.{n} . 80")).collect();
+            body +=
+                &format!("#: {name} tcp 192.0.2.1:80 numbered\nadd map inet t {name} {{ }}\nflush map inet t {name}\n");
+            body += &format!("add element inet t {name} {{ {} }}\n", elements.join(", "));
+            body += &format!("add rule inet t c numgen inc mod {} map @{name}\n", nodes.len());
+        }
+        seal(&ContentHash::of_bytes(body.as_bytes()), &body)
+    }
+
+    fn change(from: &[(&str, &[u8])], to: &[(&str, &[u8])]) -> Change {
+        let known = Known::loaded(Script::read(&text(from), "t").unwrap());
+        let to = text(to);
+        Change::between(&known, &Script::read(&to, "t").unwrap(), &to, "t")
+    }
+
+    fn about_elements(change: &Change) -> Vec<&str> {
+        change.text.lines().filter(|line| line.contains(" element ")).collect()
+    }
+
+    #[test]
+    fn a_backend_that_goes_leaves_its_place_to_the_last_one() {
+        let change = change(&[("a", &[1, 2, 3, 4])], &[("a", &[1, 3, 4])]);
+        assert_eq!(
+            about_elements(&change),
+            ["delete element inet t a { 1, 3 }", "add element inet t a { 1 : 10.0.0.4 . 80 }"]
+        );
+        assert!(
+            change.text.contains("mod 3") && !change.text.contains("add map") && !change.text.contains("flush map")
+        );
+    }
+
+    #[test]
+    fn a_backend_that_comes_proves_the_map_by_a_deletion() {
+        let change = change(&[("a", &[1, 2])], &[("a", &[1, 2, 9])]);
+        let expected =
+            ["delete element inet t a { 0 }", "add element inet t a { 2 : 10.0.0.9 . 80, 0 : 10.0.0.1 . 80 }"];
+        assert_eq!(about_elements(&change), expected);
+        assert!(!change.text.contains("add table inet t\n"), "a table that is gone must not be made by the way");
+    }
+
+    #[test]
+    fn listeners_come_whole_and_go_whole() {
+        let change = change(&[("a", &[1]), ("b", &[1])], &[("a", &[1]), ("c", &[2])]);
+        assert_eq!(about_elements(&change), ["add element inet t c { 0 : 10.0.0.2 . 80 }"]);
+        assert!(change.text.contains("add map inet t c") && change.text.contains("delete map inet t b"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_ends_at_the_members_that_are_wanted(
+            from in prop::collection::btree_set(1..40_u8, 1..30),
+            steps in prop::collection::vec(prop::collection::btree_set(1..40_u8, 1..30), 1..5),
+        ) {
+            let of = |set: &std::collections::BTreeSet<u8>| set.iter().copied().collect::<Vec<u8>>();
+            let mut known = Known::loaded(Script::read(&text(&[("a", &of(&from))]), "t").unwrap());
+            for wanted in steps {
+                let to = text(&[("a", &of(&wanted))]);
+                let script = Script::read(&to, "t").unwrap();
+                let change = Change::between(&known, &script, &to, "t");
+                let mut kernel = known.maps["a"].clone();
+                for line in about_elements(&change) {
+                    let Line::Elements(_, _) | Line::Other = Line::of(line, "t") else { panic!("{line}") };
+                    let inner = line.split_once('{').unwrap().1.trim_end_matches('}');
+                    for part in inner.split(',') {
+                        let words: Vec<&str> = part.split_whitespace().collect();
+                        let key: u32 = words[0].parse().unwrap();
+                        if line.starts_with("delete") {
+                            prop_assert!(kernel.remove(&key).is_some(), "{line}");
+                        } else {
+                            let backend = SocketAddr::new(words[2].parse().unwrap(), words[4].parse().unwrap());
+                            prop_assert!(kernel.insert(key, backend).is_none(), "{line}");
+                        }
+                    }
+                }
+                prop_assert_eq!(&kernel, &change.then.maps["a"]);
+                prop_assert!(kernel.keys().copied().eq(0..u32::try_from(wanted.len()).unwrap()));
+                let members: std::collections::BTreeSet<_> = kernel.values().copied().collect();
+                prop_assert_eq!(members.len(), wanted.len());
+                known = change.then;
+            }
+        }
+    }
+}

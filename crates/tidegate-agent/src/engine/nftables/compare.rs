@@ -65,3 +65,63 @@ fn chain_differs(name: &str, rules: usize, listing: &Listing) -> Option<String> 
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::hash::ContentHash;
+
+    use super::*;
+    use crate::file::seal;
+
+    fn script(order: &str) -> Script {
+        let body = format!(
+            "add chain inet t c\n#: a tcp 192.0.2.1:80 {order}\nadd element inet t a {{ 0 : 10.0.0.1 . 80, 1 : 10.0.0.2 . 80 }}\n\
+             add set inet t r {{ }}\nadd element inet t r {{ 10.0.0.0/8 }}\nadd rule inet t c drop\n"
+        );
+        Script::read(&seal(&ContentHash::of_bytes(b""), &body), "t").unwrap()
+    }
+
+    fn kernel(script: &Script) -> Listing {
+        let mut listing = Listing::default();
+        listing.maps.insert("a".into(), script.pools["a"].elements.clone());
+        // Two halves are the whole.
+        listing.sets.insert("r".into(), vec!["10.0.0.0/9".parse().unwrap(), "10.128.0.0/9".parse().unwrap()]);
+        listing.chains.insert("c".into(), vec![serde_json::Value::Null]);
+        listing
+    }
+
+    #[test]
+    fn the_order_counts_for_a_hash_only() {
+        let swapped = Elements::from([(0, "10.0.0.2:80".parse().unwrap()), (1, "10.0.0.1:80".parse().unwrap())]);
+        for (order, same) in [("numbered", true), ("hashed", false)] {
+            let script = script(order);
+            let mut listing = kernel(&script);
+            assert_eq!(difference(&script, &listing), None);
+            listing.maps.insert("a".into(), swapped.clone());
+            assert_eq!(difference(&script, &listing).is_none(), same, "{order}");
+        }
+    }
+
+    #[test]
+    fn whatever_somebody_changes_is_found() {
+        let script = script("numbered");
+        let changes: [fn(&mut Listing); 11] = [
+            |l| drop(l.maps.clear()),
+            |l| drop(l.maps.get_mut("a").unwrap().remove(&1)),
+            |l| drop(l.maps.get_mut("a").unwrap().insert(2, "10.0.0.1:80".parse().unwrap())),
+            |l| drop(l.maps.get_mut("a").unwrap().insert(1, "10.0.0.3:80".parse().unwrap())),
+            |l| drop(l.maps.insert("b".into(), Elements::new())),
+            |l| drop(l.sets.clear()),
+            |l| drop(l.sets.insert("r".into(), vec![])),
+            |l| drop(l.chains.insert("c".into(), vec![])),
+            |l| drop(l.chains.clear()),
+            |l| drop(l.chains.insert("d".into(), vec![])),
+            |l| l.odd.push("limit x".into()),
+        ];
+        for (n, change) in changes.into_iter().enumerate() {
+            let mut listing = kernel(&script);
+            change(&mut listing);
+            assert!(difference(&script, &listing).is_some(), "change {n}");
+        }
+    }
+}

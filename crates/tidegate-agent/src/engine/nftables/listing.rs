@@ -135,3 +135,56 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
 fn array<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// nft 1.0.6, shortened.
+    const REAL: &str = r#"{"nftables": [{"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}}, {"table": {"family": "inet", "name": "t", "handle": 1}}, {"map": {"family": "inet", "name": "tcp4-http", "table": "t", "type": "integer", "handle": 7, "map": "ipv4_addr . inet_service", "elem": [[0, {"concat": ["127.0.0.1", 8081]}], [1, {"concat": ["10.0.0.2", 8081]}]]}}, {"map": {"family": "inet", "name": "udp6-dns", "table": "t", "type": "integer", "handle": 8, "map": "ipv6_addr . inet_service", "elem": [[0, {"concat": ["::1", 8081]}]]}}, {"set": {"family": "inet", "name": "ranges4-http", "table": "t", "type": "ipv4_addr", "handle": 9, "flags": ["interval"], "elem": [{"prefix": {"addr": "10.0.0.0", "len": 9}}, {"range": ["10.128.0.0", "10.255.255.255"]}, "192.0.2.1"]}}, {"chain": {"family": "inet", "table": "t", "name": "c", "handle": 3}}, {"rule": {"family": "inet", "table": "t", "chain": "c", "handle": 26, "comment": "0123", "expr": [{"return": null}]}}]}"#;
+
+    #[test]
+    fn a_real_answer_is_read() {
+        let listing = read(REAL, "t").unwrap();
+        assert_eq!(listing.maps["tcp4-http"][&1], "10.0.0.2:8081".parse().unwrap());
+        assert_eq!(listing.maps["udp6-dns"][&0], "[::1]:8081".parse().unwrap());
+        assert_eq!(listing.sets["ranges4-http"].len(), 3);
+        assert_eq!((listing.chains["c"].len(), listing.odd.len()), (1, 0));
+        assert_eq!(comments(REAL).unwrap(), ["0123"]);
+        assert_eq!(chains_of(REAL, "t").unwrap(), ["c"]);
+        assert!(has_table(REAL, "t").unwrap() && !has_table(REAL, "other").unwrap());
+        // Of other tables nothing is taken.
+        assert_eq!(read(REAL, "other").unwrap(), Listing::default());
+    }
+
+    #[test]
+    fn an_element_that_is_not_ours_is_odd() {
+        for odd in [
+            r#"[0, "accept"]"#,
+            r#"[{"range": [0, 5]}, {"concat": ["10.0.0.1", 80]}]"#,
+            "7",
+            r#"[0, {"concat": ["10.0.0.1", 70000]}]"#,
+        ] {
+            let listing = read(&REAL.replace(r#"[0, {"concat": ["127.0.0.1", 8081]}]"#, odd), "t").unwrap();
+            assert_eq!(listing.odd.len(), 1, "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error() {
+        for text in ["", "Error: syntax", "{}", "[]", r#"{"nftables": 7}"#, &REAL[..REAL.len() / 2]] {
+            assert!(read(text, "t").is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_stops_the_reader(text in "\\PC{0,300}", cut in 0..REAL.len(), junk in "[\\[\\]{}\",:0-9a-z]{0,12}") {
+            _ = read(&text, "t");
+            let spoilt = format!("{}{junk}{}", &REAL[..cut], &REAL[cut..]);
+            _ = (read(&spoilt, "t"), comments(&spoilt), chains_of(&spoilt, "t"), has_table(&spoilt, "t"));
+        }
+    }
+}

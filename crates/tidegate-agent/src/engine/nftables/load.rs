@@ -1,5 +1,6 @@
 //! Bringing the live file into the kernel, and proving that it is there.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use super::listing::Listing;
 use super::nft::Nft;
 use super::purge::{Purge, Stale};
 use super::script::Script;
-use super::{Serving, failure};
+use super::{Serving, failure, sysctl};
 
 /// Up to so many backends the kernel's whole table is read back after each change: that takes as long as to ask for the
 /// generation alone. Beyond, a change in place is proved by the generation that it carries, and the whole by the next audit.
@@ -30,6 +31,8 @@ pub struct Kernel {
     /// The rules as nft listed them after a load, and of which generation: a rule that somebody replaced differs.
     rules: Mutex<Option<(ContentHash, Rules)>>,
     there: AtomicBool,
+    /// Whether the log says already what is wrong with the settings of this machine.
+    told: AtomicBool,
 }
 
 type Rules = std::collections::BTreeMap<String, Vec<serde_json::Value>>;
@@ -55,6 +58,7 @@ impl Kernel {
             known: Mutex::default(),
             rules: Mutex::default(),
             there: AtomicBool::new(there),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -122,10 +126,22 @@ impl Kernel {
 
     async fn load_whole(&self, script: Script) -> Result<Loaded, Failure> {
         self.nft.is_there().await?;
+        self.warn_of_settings(&script);
         self.nft.load(&self.live_file).await?;
         self.there.store(true, Ordering::Relaxed);
         *self.known() = Some(Known::loaded(script.clone()));
         Ok(Loaded { script, whole: true, stale: Stale::Unknown })
+    }
+
+    /// Once: what the kernel's settings will break. It is no failure, as another program may set them later.
+    fn warn_of_settings(&self, script: &Script) {
+        if self.told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let binds: Vec<SocketAddr> = script.pools.values().map(|pool| pool.bind).collect();
+        for problem in sysctl::problems_here(&binds) {
+            tracing::warn!(message = problem.message, cure = problem.cure, "a setting of this machine");
+        }
     }
 
     /// Compares what the kernel has with what was loaded, and ends connections that nothing leads to any more.

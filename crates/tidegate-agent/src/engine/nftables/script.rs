@@ -212,3 +212,67 @@ fn without_modulus(line: &str) -> String {
     let Some((before, after)) = line.split_once(" mod ") else { return line.to_owned() };
     format!("{before} mod {}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::file::seal;
+
+    const BODY: &str = "add table inet t\nadd chain inet t c\n#: tcp4-a tcp 0.0.0.0:80 hashed\n\
+        #: tcp4-a keeps 10.0.0.9:81\nadd map inet t tcp4-a { }\nadd element inet t tcp4-a { 0 : 10.0.0.1 . 81, 1 : 10.0.0.2 . 81 }\n\
+        add set inet t ranges4-a { }\nadd element inet t ranges4-a { 10.0.0.0/8, 192.0.2.7 }\n\
+        add rule inet t c numgen inc mod 2 map @tcp4-a\nadd rule inet other c drop\n";
+
+    fn read(body: &str) -> Option<Script> {
+        Script::read(&seal(&ContentHash::of_bytes(body.as_bytes()), body), "t")
+    }
+
+    #[test]
+    fn a_script_is_read_with_its_notes() {
+        let script = read(BODY).unwrap();
+        let pool = &script.pools["tcp4-a"];
+        assert!(pool.hashed && pool.elements.len() == 2 && pool.keeps.len() == 1);
+        assert_eq!(script.ranges["ranges4-a"].len(), 2);
+        assert_eq!((script.chains["c"], script.sets.len(), script.len()), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_route_is_allowed_to_members_and_to_those_that_drain() {
+        let script = read(BODY).unwrap();
+        let route = |udp, bind: &str, backend: &str| Route {
+            udp,
+            bind: bind.parse().unwrap(),
+            backend: backend.parse().unwrap(),
+        };
+        assert!(script.allows(&route(false, "192.0.2.1:80", "10.0.0.1:81")));
+        assert!(script.allows(&route(false, "192.0.2.1:80", "10.0.0.9:81")), "draining");
+        for refused in [
+            route(true, "192.0.2.1:80", "10.0.0.1:81"),
+            route(false, "192.0.2.1:81", "10.0.0.1:81"),
+            route(false, "[fd00::1]:80", "10.0.0.1:81"),
+            route(false, "192.0.2.1:80", "10.0.0.3:81"),
+        ] {
+            assert!(!script.allows(&refused), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_structure_is_everything_but_the_backends() {
+        let structure = |body: &str| read(body).unwrap().structure;
+        let members =
+            BODY.replace("0 : 10.0.0.1 . 81, ", "").replace("mod 2 ", "mod 1 ").replace("10.0.0.9", "10.0.0.8");
+        assert_eq!(structure(BODY), structure(&members));
+        assert_ne!(structure(BODY), structure(&BODY.replace("numgen inc", "numgen random")));
+        assert_ne!(structure(BODY), structure(&format!("{BODY}add rule inet t c accept\n")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_stops_the_reader(body in "\\PC{0,300}", cut in 0..BODY.len(), junk in "[ -~]{0,20}") {
+            read(&body);
+            read(&format!("{}{junk}{}", &BODY[..cut], &BODY[cut..]));
+        }
+    }
+}

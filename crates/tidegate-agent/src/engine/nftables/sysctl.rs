@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use tidegate_core::desired::DesiredState;
-
 /// Something of the kernel's settings that will be missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -54,10 +52,9 @@ pub fn problems(binds: &[SocketAddr], read: impl Fn(&str) -> Option<String>) -> 
     problems
 }
 
-/// The same for a state, of this machine.
-pub fn problems_here(state: &DesiredState) -> Vec<Problem> {
-    let binds: Vec<SocketAddr> = state.listeners.iter().map(|l| l.bind).collect();
-    problems(&binds, |name| std::fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).ok())
+/// The same of this machine.
+pub fn problems_here(binds: &[SocketAddr]) -> Vec<Problem> {
+    problems(binds, |name| std::fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).ok())
 }
 
 #[cfg(test)]

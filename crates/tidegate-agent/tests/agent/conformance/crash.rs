@@ -13,7 +13,7 @@ use tidegate_agent::file::{Found, LiveFile};
 
 use super::site::{Site, Subject, settings_in};
 use crate::rig::apply_ok;
-use crate::states::{at, listener, state};
+use crate::states::{at, draining, listener, state};
 use crate::traffic::{Load, answering, backend};
 
 const POINTS: [&str; 9] = [
@@ -52,7 +52,11 @@ pub async fn child<S: Subject>() {
 pub async fn a_kill_at_any_point_leaves_a_whole_file<S: Subject>(child: &str) {
     let mut site = Site::<S>::new();
     let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
-    let content = |n: u64| vec![(listener("http", vip), vec![at(if n.is_multiple_of(2) { one } else { two })])];
+    // A backend that left without a drain may lose its connections.
+    let content = |n: u64| {
+        let (active, left) = if n.is_multiple_of(2) { (one, two) } else { (two, one) };
+        vec![(listener("http", vip), vec![at(active), draining(at(left))])]
+    };
     let agent = site.start().await;
     apply_ok(&agent, &state(1, content(1))).await;
     let files = beside(&site.live_file());

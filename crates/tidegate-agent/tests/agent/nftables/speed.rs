@@ -1,0 +1,56 @@
+//! One change of a large pool, beside what nft itself takes.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tidegate_agent::Masquerade;
+use tidegate_core::desired::Backend;
+
+use super::machines::Machines;
+use crate::conformance::nftables::run;
+use crate::rig::apply_ok;
+use crate::states::{backend, listener, state};
+
+fn pool(count: u16) -> Vec<Backend> {
+    (0..count).map(|n| backend(&format!("w{n}"), [10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]].into(), 80)).collect()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[tokio::test]
+async fn one_change_of_many_backends_takes_as_long_as_one_of_few() {
+    let machines = Machines::new(0);
+    let settings = machines.settings(Masquerade::Always);
+    let (live, script) = (settings.config_file.clone(), machines.dir.path().join("beside.nft"));
+    let agent = machines.agent(settings).await;
+    let http = SocketAddr::new(Machines::vip(4), 80);
+    let mut revision = 0;
+    for count in [3, 5000] {
+        let whole = pool(count);
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+        for round in 0..12_u16 {
+            revision += 1;
+            let mut some = whole.clone();
+            if round.is_multiple_of(2) {
+                some.remove(usize::from(round % count));
+            }
+            let begun = Instant::now();
+            apply_ok(&agent, &state(revision, vec![(listener("http", http), some)])).await;
+            if round > 1 {
+                ours.push(begun.elapsed());
+            }
+            // The same in a table beside it: what is in ours stays as the agent remembers it.
+            let text = std::fs::read_to_string(&live).unwrap().replace("inet tidegate", "inet beside");
+            std::fs::write(&script, text).unwrap();
+            let begun = Instant::now();
+            run("nft", &["-f", script.to_str().unwrap()]);
+            bare.push(begun.elapsed());
+        }
+        let (ours, bare) = (median(ours), median(bare));
+        eprintln!("{count} backends: change to ack {ours:?}, bare nft -f of the whole {bare:?}");
+        assert!(ours < bare * 6, "{count}: {ours:?}, bare {bare:?}");
+    }
+}
