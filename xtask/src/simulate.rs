@@ -16,7 +16,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut command = cargo(&["run", "--quiet", "-p", "tidegate-simulation", "--features", "mutants", "--bin", "simulate", "--"]);
+    let mut command =
+        cargo(&["run", "--quiet", "-p", "tidegate-simulation", "--features", "mutants", "--bin", "simulate", "--"]);
     let status = command.args(&options.args).status().context("starting cargo")?;
     ensure!(status.success(), "the simulation was not content ({status})");
     Ok(())

@@ -2,7 +2,6 @@
 
 mod ending;
 mod forwarding;
-mod goldens;
 mod limits;
 mod machines;
 mod ownership;

@@ -91,7 +91,8 @@ fn drift(lb: &LoadBalancerStatus, screen: &Screen) -> Option<String> {
         DriftOutcome::RepairFailed => (Style::bad, "it could not be undone yet"),
     };
     let name = paint(screen.style, &format!("load balancer {}:", lb.name));
-    let times = if drift.times > 1 { format!(", {} times since its agent started", drift.times) } else { String::new() };
+    let times =
+        if drift.times > 1 { format!(", {} times since its agent started", drift.times) } else { String::new() };
     let how = one_line(&drift.how);
     Some(format!("{name} somebody else changed what it serves {}: {how}; {became}{times}", screen.ago(drift.at)))
 }
