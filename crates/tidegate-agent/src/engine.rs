@@ -4,6 +4,7 @@
 
 pub mod custom;
 pub mod daemon;
+pub mod envoy;
 pub mod failure;
 pub mod haproxy;
 pub mod listening;

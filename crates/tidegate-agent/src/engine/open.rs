@@ -7,6 +7,7 @@ use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 
 use super::custom::{self, Custom};
+use super::envoy::{Envoy, EnvoyError};
 use super::haproxy::{Haproxy, HaproxyError};
 use super::nftables::{self, Nftables, NftablesError};
 use super::nginx::{Nginx, NginxError};
@@ -26,6 +27,9 @@ pub enum EngineError {
     /// HAProxy.
     #[error(transparent)]
     Haproxy(#[from] HaproxyError),
+    /// Envoy.
+    #[error(transparent)]
+    Envoy(#[from] EnvoyError),
 }
 
 impl EngineError {
@@ -35,6 +39,7 @@ impl EngineError {
             Self::Nginx(error) => error.class(),
             Self::Nftables(error) => error.class(),
             Self::Haproxy(error) => error.class(),
+            Self::Envoy(error) => error.class(),
         }
     }
 }
@@ -49,8 +54,8 @@ pub async fn open(
         EngineSettings::Nginx(nginx) => Arc::new(Nginx::new(nginx, state_dir, commands).await?),
         EngineSettings::Haproxy(haproxy) => Arc::new(Haproxy::new(haproxy, state_dir, commands).await?),
         EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
+        EngineSettings::Envoy(envoy) => Arc::new(Envoy::new(envoy, state_dir, commands).await?),
         EngineSettings::Nftables(nftables) => Arc::new(Nftables::new(nftables, state_dir, commands).await?),
-        EngineSettings::Envoy(_) => unreachable!("in this commit"),
     })
 }
 
@@ -60,7 +65,7 @@ pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Re
         EngineSettings::Nginx(nginx) => Box::new(Nginx::preview(nginx, state_dir)?),
         EngineSettings::Haproxy(haproxy) => Box::new(Haproxy::preview(haproxy, state_dir)?),
         EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
+        EngineSettings::Envoy(envoy) => Box::new(Envoy::preview(envoy, state_dir)?),
         EngineSettings::Nftables(nftables) => Box::new(nftables::Renderer::new(nftables)),
-        EngineSettings::Envoy(_) => unreachable!("in this commit"),
     })
 }

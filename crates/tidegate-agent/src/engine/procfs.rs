@@ -20,6 +20,12 @@ pub fn parent(pid: Pid) -> Option<Pid> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// When it was started, in ticks of the kernel's clock since the machine was; nothing for a process that is gone.
+pub fn started(pid: Pid) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
 /// Every process.
 pub fn all() -> Vec<Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();

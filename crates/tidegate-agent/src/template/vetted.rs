@@ -54,6 +54,11 @@ impl Vetted {
         Err(UnsafePath { path: text, problem })
     }
 
+    /// In seconds with three decimal places, as protobuf's JSON writes durations: `1.500s`.
+    pub fn seconds(length: Duration) -> Self {
+        Self(format!("{}.{:03}s", length.as_secs(), length.subsec_millis()))
+    }
+
     /// A name made of parts that are safe each: letters, digits, `-`, `_` and `.`; anything else becomes `_`.
     pub fn word(text: &str) -> Self {
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
@@ -153,5 +158,6 @@ mod tests {
         // Host bits in a range draw a warning from nginx.
         assert_eq!(Vetted::from("10.1.2.3/8".parse::<IpNet>().unwrap()).as_str(), "10.0.0.0/8");
         assert_eq!(Vetted::from(Duration::from_secs(90)).as_str(), "90000ms");
+        assert_eq!(Vetted::seconds(Duration::from_millis(61_005)).as_str(), "61.005s");
     }
 }

@@ -4,12 +4,15 @@
 //! `nginx`, an [`NginxView`](crate::engine::nginx::NginxView)) and `generation`, the hash that the engine
 //! must answer once this text is live.
 
+mod number;
+
 use std::num::NonZeroU32;
 
 use serde::Serialize;
 use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
 
 use super::Vetted;
+use number::numbers;
 
 /// One listener with the backends that take new connections.
 ///
@@ -36,6 +39,8 @@ pub struct ListenerView {
     pub proxy_protocol: ProxyProtocolView,
     /// Networks whose clients may connect; empty: everyone may.
     pub source_ranges: Vec<Vetted>,
+    /// The same in their two parts.
+    pub source_networks: Vec<NetworkView>,
     /// Backends that take new connections, ordered by address; never empty.
     pub backends: Vec<BackendView>,
     /// Backends that keep the connections they have and take no new ones. An engine whose processes keep serving what
@@ -45,6 +50,10 @@ pub struct ListenerView {
     pub idle_timeout: Option<Vetted>,
     /// Gives up a backend that does not accept; absent: the engine's template decides.
     pub connect_timeout: Option<Vetted>,
+    /// `idle_timeout` as Envoy writes it: `90.000s`;
+    pub idle_timeout_seconds: Option<Vetted>,
+    /// `connect_timeout` likewise.
+    pub connect_timeout_seconds: Option<Vetted>,
     /// Client connections at a time; absent: as many as the engine holds.
     pub max_connections: Option<u32>,
 }
@@ -70,6 +79,21 @@ pub struct ProxyProtocolView {
     pub v2: bool,
 }
 
+/// One network.
+#[derive(Clone, Debug, Serialize)]
+pub struct NetworkView {
+    /// `10.0.0.0`
+    pub address: Vetted,
+    /// How many of its leading bits count.
+    pub prefix: u8,
+}
+
+impl From<ipnet::IpNet> for NetworkView {
+    fn from(network: ipnet::IpNet) -> Self {
+        Self { address: Vetted::from(network.network()), prefix: network.prefix_len() }
+    }
+}
+
 /// One backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendView {
@@ -83,6 +107,9 @@ pub struct BackendView {
     pub port: u16,
     /// A name that is this backend's in its pool and no other's: `10-0-0-1_30080`, `fd00--1_30080`.
     pub id: Vetted,
+    /// A number that is this backend's in its pool and no other's, 1 to 2147483647: made of its address and port, so the
+    /// same on every machine.
+    pub number: u32,
 }
 
 impl ListenerView {
@@ -98,8 +125,10 @@ impl ListenerView {
     }
 
     fn new(listener: &Listener, state: &DesiredState) -> Self {
-        let (active, draining): (Vec<_>, Vec<_>) = state.pool(&listener.name).iter().partition(|b| b.is_active());
-        let views = |backends: Vec<&Backend>| backends.into_iter().map(BackendView::from).collect();
+        let pool = state.pool(&listener.name);
+        let numbered = pool.iter().zip(numbers(pool));
+        let (active, draining): (Vec<_>, Vec<_>) = numbered.partition(|(backend, _)| backend.is_active());
+        let views = |backends: Vec<_>| backends.into_iter().map(|(b, n)| BackendView::new(b, n)).collect();
         let limits = listener.limits;
         Self {
             name: Vetted::from(&listener.name),
@@ -119,23 +148,27 @@ impl ListenerView {
                 v2: listener.proxy_protocol == ProxyProtocol::V2,
             },
             source_ranges: listener.source_ranges.iter().map(|n| Vetted::from(*n)).collect(),
+            source_networks: listener.source_ranges.iter().map(|n| NetworkView::from(*n)).collect(),
             backends: views(active),
             draining: views(draining),
             idle_timeout: limits.idle_timeout.map(Vetted::from),
             connect_timeout: limits.connect_timeout.map(Vetted::from),
+            idle_timeout_seconds: limits.idle_timeout.map(Vetted::seconds),
+            connect_timeout_seconds: limits.connect_timeout.map(Vetted::seconds),
             max_connections: limits.max_connections.map(NonZeroU32::get),
         }
     }
 }
 
-impl From<&Backend> for BackendView {
-    fn from(backend: &Backend) -> Self {
+impl BackendView {
+    fn new(backend: &Backend, number: u32) -> Self {
         Self {
             node: Vetted::from(&backend.node),
             address: Vetted::socket(backend.address, backend.port),
             ip: Vetted::from(backend.address),
             port: backend.port,
             id: Vetted::backend_id(backend.address, backend.port),
+            number,
         }
     }
 }

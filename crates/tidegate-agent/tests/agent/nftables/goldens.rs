@@ -9,12 +9,12 @@ use std::process::Command;
 
 use tidegate_agent::{EngineSettings, Masquerade, NftablesSettings, render_to_string};
 use tidegate_core::class::ErrorClass;
-use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, ProxyProtocol};
 use tidegate_core::step::Step;
 
 use crate::conformance::nftables::enter_a_namespace;
 use crate::conformance::nginx::checked;
-use crate::states::{backend, draining, listener, state};
+use crate::states::{backend, listener, state};
 
 fn pool(count: u8) -> Vec<Backend> {
     let v4 = (1..=count).map(|n| backend(&format!("w{n}"), [10, 0, 0, n].into(), 30080));
@@ -52,24 +52,13 @@ fn golden(name: &str, engine: &EngineSettings, state: &DesiredState) {
 }
 
 #[test]
-fn each_feature_has_its_script() {
+fn what_only_this_engine_has_has_its_script() {
     let own = engine(|_| {});
-    golden("tcp", &own, &one(|_| {}, pool(3)));
-    golden("udp", &own, &one(|l| l.protocol = Protocol::Udp, pool(2)));
-    golden("ipv6", &own, &one(|l| l.bind = "[2001:db8::1]:80".parse().unwrap(), pool(2)));
+    // Those that every engine has are in goldens.rs.
     golden("every-address", &own, &one(|l| l.bind = "0.0.0.0:80".parse().unwrap(), pool(2)));
-    golden(
-        "source-ranges",
-        &own,
-        &one(|l| l.source_ranges = vec!["10.0.0.0/8".parse().unwrap(), "10.1.0.0/16".parse().unwrap()], pool(2)),
-    );
     golden("max-connections", &own, &one(|l| l.limits.max_connections = NonZeroU32::new(1000), pool(2)));
-    let mut some = pool(3);
-    some[1] = draining(some[1].clone());
-    golden("draining", &own, &one(|_| {}, some));
     golden("no-masquerade", &engine(|s| s.masquerade = Masquerade::Never), &one(|_| {}, pool(1)));
     golden("other-table", &engine(|s| s.table = "second".to_owned()), &one(|_| {}, pool(1)));
-    golden("nothing", &own, &one(|l| l.allow_empty = true, vec![]));
 }
 
 #[test]

@@ -1,0 +1,187 @@
+//! Envoy that hangs, answers nonsense, or cannot have its files.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tidegate_agent::command::SystemCommands;
+use tidegate_agent::connections::Connections;
+use tidegate_agent::engine::{Serving, open};
+use tidegate_core::class::ErrorClass;
+use tidegate_core::protocol::Outcome;
+
+use super::{EnvoySite, admin_socket, ask_admin};
+use crate::conformance::envoy::processes;
+use crate::conformance::site::settings_in;
+use crate::rig::{apply, apply_ok, rolled_back};
+use crate::states::{at, draining, listener, state};
+use crate::traffic::{Client, Load, answering, backend, until};
+
+/// Stops a process while it lives.
+struct Stopped(i32);
+
+impl Stopped {
+    fn new(pid: i32) -> Self {
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        _ = kill_process(Pid::from_raw(self.0).unwrap(), Signal::CONT);
+    }
+}
+
+#[tokio::test]
+async fn an_envoy_that_hangs_is_reported_and_heals() {
+    let mut site = EnvoySite::new();
+    let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
+    let content = |to| vec![(listener("http", vip), vec![at(to)])];
+    let agent = site.start().await;
+    apply_ok(&agent, &state(1, content(one))).await;
+    let pids = processes(site.dir.path());
+    let stopped = Stopped::new(pids[0]);
+    let report = apply(&agent, &state(2, content(two))).await;
+    // Nobody can say what it serves.
+    let Outcome::RollbackFailed { cause, .. } = &report.outcome else { panic!("{report:?}") };
+    assert_eq!(cause.class, ErrorClass::Transient);
+    drop(stopped);
+    let wanted = state(3, content(two));
+    until("it answers", || !ask_admin(site.dir.path(), "/ready").is_empty());
+    apply_ok(&agent, &wanted).await;
+    assert_eq!(answering(vip), [two.port()].into());
+    assert_eq!(processes(site.dir.path()), pids);
+}
+
+#[tokio::test]
+async fn nonsense_from_the_admin_interface_is_no_proof() {
+    let mut site = EnvoySite::new();
+    let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
+    let content = |to| vec![(listener("http", vip), vec![at(to)])];
+    let agent = site.start().await;
+    apply_ok(&agent, &state(1, content(one))).await;
+    let socket = admin_socket(site.dir.path());
+    let kept = socket.with_extension("kept");
+    std::fs::rename(&socket, &kept).unwrap();
+    let fake = UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        let answers = ["HTTP/1.1 200 OK\r\n\r\n\u{fffd}\u{0}garbage", "nonsense", "HTTP/1.1 500 No\r\n\r\n", ""];
+        for (n, stream) in fake.incoming().flatten().enumerate() {
+            let mut stream = stream;
+            _ = stream.read(&mut [0; 512]);
+            _ = stream.write_all(answers[n % answers.len()].as_bytes());
+        }
+    });
+    let report = apply(&agent, &state(2, content(two))).await;
+    assert!(!matches!(report.outcome, Outcome::Applied | Outcome::Unchanged), "{report:?}");
+    std::fs::rename(&kept, &socket).unwrap();
+    apply_ok(&agent, &state(3, content(two))).await;
+    assert_eq!(answering(vip), [two.port()].into());
+}
+
+/// `envoy`'s files on a filesystem of their own that is full.
+#[tokio::test]
+async fn a_full_disk_below_the_state_directory_leaves_what_was_live() {
+    let mut site = EnvoySite::new();
+    let eds = site.dir.path().join("state/envoy/eds");
+    std::fs::create_dir_all(&eds).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tidegate-test"]).arg(&eds).status();
+    assert!(mounted.unwrap().success(), "this test needs root");
+    let _unmount = Unmount(eds.clone());
+    let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
+    let content = |to| vec![(listener("http", vip), vec![at(to)])];
+    let agent = site.start().await;
+    apply_ok(&agent, &state(1, content(one))).await;
+    let load = Load::start(vip);
+    load.see(20);
+    let filler = eds.join("http/filler");
+    let filled = std::fs::write(&filler, vec![0; 1 << 20]);
+    assert_eq!(filled.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    let report = apply(&agent, &state(2, content(two))).await;
+    let cause = rolled_back(&report);
+    assert!(cause.class == ErrorClass::Transient && cause.cure.contains("df -h"), "{cause:?}");
+    assert_eq!(answering(vip), [one.port()].into());
+    std::fs::remove_file(&filler).unwrap();
+    apply_ok(&agent, &state(3, content(two))).await;
+    assert_eq!(answering(vip), [two.port()].into());
+    assert_eq!(load.stop(), Vec::<String>::new());
+}
+
+struct Unmount(std::path::PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn the_kernels_count_is_envoys_own() {
+    let mut site = EnvoySite::new();
+    let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
+    let agent = site.start().await;
+    apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
+    let mut clients: Vec<Client> = (0..7).map(|_| Client::connect(vip).unwrap()).collect();
+    assert!(clients.iter_mut().all(|c| c.ask().is_ok()));
+    apply_ok(&agent, &state(2, vec![(listener("http", vip), vec![draining(at(one)), at(two)])])).await;
+    let both = || {
+        let text = ask_admin(site.dir.path(), "/clusters");
+        let line = format!("http::{one}::cx_active::");
+        let own = text.lines().find_map(|l| l.strip_prefix(&line)).unwrap().trim().parse::<u64>().unwrap();
+        (own, Connections::count(&[one].into()).unwrap().to(one))
+    };
+    assert_eq!(both(), (7, 7));
+    clients.truncate(3);
+    until("the others are gone from both", || both() == (3, 3));
+}
+
+/// What another hand does at each place is told by name.
+#[tokio::test]
+async fn every_foreign_change_is_seen() {
+    let mut site = EnvoySite::new();
+    let (vip, one) = (site.free_port(), backend(site.address));
+    let agent = site.start().await;
+    apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
+    let settings = settings_in::<crate::conformance::envoy::Envoy>(site.dir.path());
+    let commands = std::sync::Arc::new(SystemCommands);
+    let engine = open(&settings.engine, &settings.state_dir, commands).await.unwrap();
+    let generation = tidegate_agent::file::unseal(&std::fs::read_to_string(site.live_file()).unwrap());
+    let tidegate_agent::file::Seal::Whole(generation) = generation else { panic!() };
+    assert!(engine.serving().await.is(generation));
+    for (file, subject) in
+        [("eds/http/endpoints.json", "cluster.http"), ("lds/listeners.json", "lds"), ("cds/clusters.json", "cds")]
+    {
+        let path = site.dir.path().join("state/envoy").join(file);
+        std::fs::write(path.with_extension("new"), r#"{"version_info":"foreign","resources":[]}"#).unwrap();
+        std::fs::rename(path.with_extension("new"), &path).unwrap();
+        let Serving::Differs { how } = engine.serving().await else { panic!("{file}") };
+        assert!(how.contains(subject), "{how}");
+        engine.reload(generation).await.unwrap().confirm().await.unwrap();
+        assert!(engine.serving().await.is(generation), "{file}");
+        assert_eq!(answering(vip), [one.port()].into(), "{file}");
+    }
+}
+
+/// A log that grew is cut and written on.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_stays_short() {
+    let mut site = EnvoySite::new();
+    let (vip, one) = (site.free_port(), backend(site.address));
+    let agent = site.start().await;
+    apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![at(one)])])).await;
+    let log = site.dir.path().join("state/envoy/envoy.log");
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+    file.write_all(&vec![b'\n'; 17 << 20]).unwrap();
+    let length = || std::fs::metadata(&log).unwrap().len();
+    until("it is cut", || length() < 1 << 20);
+    let taken = std::net::TcpListener::bind((site.address, 0)).unwrap();
+    let more = (listener("more", taken.local_addr().unwrap()), vec![at(one)]);
+    let report = apply(&agent, &state(2, vec![(listener("http", vip), vec![at(one)]), more])).await;
+    let cause = rolled_back(&report);
+    assert!(cause.message.contains("listener more") && cause.message.contains("in use"), "{cause:?}");
+    assert!((1..1 << 20).contains(&length()), "what Envoy wrote since is at the log's new beginning");
+    tokio::time::timeout(Duration::from_secs(5), agent.shutdown()).await.unwrap();
+}
