@@ -2,6 +2,7 @@
 
 mod ending;
 mod forwarding;
+mod goldens;
 mod limits;
 mod machines;
 mod ownership;

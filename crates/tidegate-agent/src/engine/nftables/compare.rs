@@ -106,15 +106,15 @@ mod tests {
     fn whatever_somebody_changes_is_found() {
         let script = script("numbered");
         let changes: [fn(&mut Listing); 11] = [
-            |l| drop(l.maps.clear()),
-            |l| drop(l.maps.get_mut("a").unwrap().remove(&1)),
-            |l| drop(l.maps.get_mut("a").unwrap().insert(2, "10.0.0.1:80".parse().unwrap())),
-            |l| drop(l.maps.get_mut("a").unwrap().insert(1, "10.0.0.3:80".parse().unwrap())),
+            |l| l.maps.clear(),
+            |l| _ = l.maps.get_mut("a").unwrap().remove(&1),
+            |l| _ = l.maps.get_mut("a").unwrap().insert(2, "10.0.0.1:80".parse().unwrap()),
+            |l| _ = l.maps.get_mut("a").unwrap().insert(1, "10.0.0.3:80".parse().unwrap()),
             |l| drop(l.maps.insert("b".into(), Elements::new())),
-            |l| drop(l.sets.clear()),
+            |l| l.sets.clear(),
             |l| drop(l.sets.insert("r".into(), vec![])),
             |l| drop(l.chains.insert("c".into(), vec![])),
-            |l| drop(l.chains.clear()),
+            |l| l.chains.clear(),
             |l| drop(l.chains.insert("d".into(), vec![])),
             |l| l.odd.push("limit x".into()),
         ];

@@ -38,7 +38,7 @@ async fn a_drained_node_keeps_what_it_has_and_is_ended_when_it_leaves() {
     let to_old: Vec<u64> = counted
         .backends
         .iter()
-        .filter(|b| b.draining && b.address == Machines::address(1, 4))
+        .filter(|b| b.draining && b.listener.to_string() == "t4" && b.address == Machines::address(1, 4))
         .filter_map(|b| b.connections)
         .collect();
     assert_eq!(to_old, [1], "one TCP connection over IPv4 is open to it: {counted:?}");
