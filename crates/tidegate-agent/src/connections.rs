@@ -39,6 +39,11 @@ impl Connections {
         Ok(counted)
     }
 
+    /// Counted otherwise.
+    pub fn of(counted: HashMap<SocketAddr, u64>) -> Self {
+        Self { by_far_end: counted.into_iter().map(|(far_end, n)| (canonical(far_end), n)).collect() }
+    }
+
     /// The same off the event loop: for every engine that proxies, whose connections to backends are sockets of this machine.
     pub async fn counted(to: HashSet<SocketAddr>) -> Result<Option<Self>, CountError> {
         blocking(move || Self::count(&to)).await.map(Some)

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod haproxy;
 pub mod listening;
 pub mod log_limit;
+pub mod nftables;
 pub mod nginx;
 mod open;
 pub mod paths;

@@ -118,13 +118,17 @@ pub struct FinalizerPlan {
     pub held: Vec<HeldNode>,
     /// When time alone makes another plan necessary.
     pub wake_at: Option<Timestamp>,
+    /// Whether a word from a load balancer may make another plan necessary.
+    pub waits: bool,
 }
 
 /// Decides for every observed node.
 pub fn plan_finalizers(input: &FinalizerInput<'_>) -> FinalizerPlan {
     let mut plan = FinalizerPlan::default();
     for (node, judged) in input.nodes {
-        if let Some(step) = step(input, node, judged) {
+        let step = step(input, node, judged);
+        plan.waits |= step.is_none() && node.finalizer && (node.deleting.is_some() || is_foreign(judged));
+        if let Some(step) = step {
             plan.tasks.push(FinalizerTask { node: node.name.clone(), uid: node.uid.clone(), step });
         }
         if let Some(deadline) = deadline(input, node) {
@@ -144,13 +148,13 @@ fn deadline(input: &FinalizerInput<'_>, node: &Node) -> Option<Timestamp> {
 fn step(input: &FinalizerInput<'_>, node: &Node, judged: &Judged) -> Option<FinalizerStep> {
     let member = input.membership.get(&node.uid);
     let wanted = input.policy.enabled && !opted_out(node);
+    let acknowledged = input.settled && input.acknowledged.contains(&node.uid);
     if !node.finalizer {
         return (wanted && member.is_some() && node.deleting.is_none()).then_some(FinalizerStep::Add);
     }
     let release = if !wanted {
         Release::Unmanaged
     } else if let Some(deadline) = deadline(input, node) {
-        let acknowledged = input.settled && input.acknowledged.contains(&node.uid);
         let let_go = member.is_none() && (acknowledged || planted(Mutant::FinalizerEarly));
         if let_go {
             Release::Drained
@@ -159,12 +163,18 @@ fn step(input: &FinalizerInput<'_>, node: &Node, judged: &Judged) -> Option<Fina
         } else {
             return None;
         }
-    } else if member.is_none() && matches!(judged.verdict.rule, Rule::OutsideSelector | Rule::Excluded) {
+    } else if member.is_none() && acknowledged && is_foreign(judged) {
+        // Not before: its deletion may be under way, and this process not know of it yet.
         Release::Unmanaged
     } else {
         return None;
     };
     Some(FinalizerStep::Release(release))
+}
+
+/// Whether somebody has taken the node out of our hands.
+fn is_foreign(judged: &Judged) -> bool {
+    matches!(judged.verdict.rule, Rule::OutsideSelector | Rule::Excluded)
 }
 
 fn opted_out(node: &Node) -> bool {

@@ -96,18 +96,15 @@ fn judge(input: &PlanInput<'_>, node: &Node, book: &AddressBook) -> Judged {
     Judged { uid: node.uid.clone(), node: node.name.clone(), addresses, verdict: evaluate(&subject) }
 }
 
-/// The verdict on a member that is not among the observed nodes; none while that is not certain.
+/// The verdict on a member that is not among the observed nodes; none while that is not certain. Another uid under its
+/// name is no certainty: a view that lags behind may still show the node *before* this member.
 fn absent_verdict(input: &PlanInput<'_>, uid: &NodeUid, member: &Member, plan: &mut Plan) -> Option<Verdict> {
-    match input.view.get(&member.node) {
-        Some(node) if node.uid == *uid => return None,
-        Some(node) => {
-            let reason = format!("node {} was re-created: its uid is now {}", node.name, node.uid);
-            return Some(Verdict { rule: Rule::Replaced, action: Action::Remove, reason, recheck_at: None });
-        }
-        None => {}
+    let other = input.view.get(&member.node);
+    if other.is_some_and(|node| node.uid == *uid) {
+        return None;
     }
     if input.view.is_confirmed_gone(uid) || (planted(Mutant::GoneUnconfirmed) && input.view.is_listed()) {
-        return Some(gone(input.policy));
+        return Some(other.map_or_else(|| gone(input.policy), replaced_by));
     }
     if input.view.is_listed() {
         plan.confirm.push((member.node.clone(), uid.clone()));
@@ -119,6 +116,11 @@ fn absent_verdict(input: &PlanInput<'_>, uid: &NodeUid, member: &Member, plan: &
         reason: member.reason.clone(),
         recheck_at: None,
     })
+}
+
+fn replaced_by(node: &Node) -> Verdict {
+    let reason = format!("node {} was re-created: its uid is now {}", node.name, node.uid);
+    Verdict { rule: Rule::Replaced, action: Action::Remove, reason, recheck_at: None }
 }
 
 fn wake_at(judged: &[Judged], membership: &Membership, now: Timestamp) -> Option<Timestamp> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_core::backoff::Backoff;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::mutant::{Mutant, planted};
@@ -24,12 +25,19 @@ use crate::world::{State, World};
 /// Connections to a node that takes new ones.
 const BUSY: u64 = 3;
 
+/// How the real agent tries again what was rolled back.
+const RETRY: Backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) };
+
 /// What an agent and its engine are.
 #[derive(Debug)]
 pub(crate) struct Agent {
     dice: Dice,
     admission: Admission,
     live: Option<Arc<DesiredState>>,
+    /// Of what was admitted: kept on its disk, and tried until it is live.
+    newest: Option<Arc<DesiredState>>,
+    /// Whether something is being tried again.
+    is_tended: bool,
     /// One apply at a time, in the order in which states came.
     turn: Arc<Mutex<()>>,
     /// Counts its starts: what an earlier process had begun ends nowhere.
@@ -45,6 +53,8 @@ impl Agent {
             dice: Dice::new(seed, Concern::Agents),
             admission: Admission::new(Some(cluster())),
             live: None,
+            newest: None,
+            is_tended: false,
             turn: Arc::default(),
             boot: 0,
             reloads: 0,
@@ -53,8 +63,9 @@ impl Agent {
     }
 
     /// A new process: position and content are on its disk, and its engine served on meanwhile.
-    pub(crate) fn restart(&mut self) {
+    fn restart(&mut self) {
         self.boot += 1;
+        self.is_tended = false;
         self.turn = Arc::default();
         self.reloads = 0;
     }
@@ -108,6 +119,12 @@ impl Agent {
         ApplyReport { outcome, live: self.live_now(), timings: Vec::new() }
     }
 
+    /// What was admitted last and is not live.
+    fn unfinished(&self) -> Option<Arc<DesiredState>> {
+        let live = self.live.as_ref().map(|live| live.position);
+        self.newest.clone().filter(|newest| live < Some(newest.position))
+    }
+
     /// How long an apply of this state takes; or the newer position that keeps it from being begun.
     fn begin(&mut self, state: &DesiredState, slow: bool) -> Result<Duration, Position> {
         if let Some(newest) = self.admission.newest().filter(|n| *n > state.position)
@@ -134,13 +151,13 @@ impl Agent {
 }
 
 impl State {
-    fn admit(&mut self, id: AgentId, state: &DesiredState) -> Option<Result<(), Refusal>> {
+    fn admit(&mut self, id: AgentId, state: &Arc<DesiredState>) -> Option<Result<(), Refusal>> {
         if self.weather.has(Fault::AgentDown { agent: id }) {
             return None;
         }
         let agent = self.agents.get_mut(&id)?;
         match agent.admission.admit(state) {
-            Ok(_) => {}
+            Ok(_) => agent.newest = Some(state.clone()),
             Err(Refusal::OlderPosition { .. }) if planted(Mutant::AgentTakesOlder) => {}
             Err(refusal) => {
                 let old = matches!(refusal, Refusal::OlderPosition { .. });
@@ -162,13 +179,24 @@ impl State {
         if fails {
             let (class, step) = (ErrorClass::Transient, Step::Reload);
             let cause = Failure { step, class, message: "injected".into(), cure: String::new() };
-            return Some(agent.report(Outcome::RolledBack { cause }));
+            let report = agent.report(Outcome::RolledBack { cause });
+            self.note(format_args!("{id} rolls {} back", state.position));
+            self.oracle.counts.roll_backs += 1;
+            return Some(report);
         }
         let outcome = agent.go_live(state, now);
         let report = agent.report(outcome);
         let (oracle, mut moment) = self.judge();
         oracle.serves(&mut moment, id, state);
         Some(report)
+    }
+
+    /// What an agent's process still has to do; it is noted when that is nothing.
+    fn left_to_do(&mut self, id: AgentId, boot: u32) -> Option<Arc<DesiredState>> {
+        let agent = self.agents.get_mut(&id).filter(|agent| agent.boot == boot)?;
+        let unfinished = agent.unfinished();
+        agent.is_tended = unfinished.is_some();
+        unfinished
     }
 }
 
@@ -178,25 +206,57 @@ pub(crate) async fn receive(
     id: AgentId,
     state: Arc<DesiredState>,
 ) -> Option<Result<ApplyReport, Refusal>> {
-    let (turn, boot) = {
+    let boot = {
         let mut world = world.state();
         if let Err(refusal) = world.admit(id, &state)? {
             return Some(Err(refusal));
         }
-        let agent = world.agents.get(&id)?;
-        (agent.turn.clone(), agent.boot)
+        world.agents.get(&id)?.boot
     };
+    let report = apply(&world, id, boot, &state).await?;
+    if matches!(report.outcome, Outcome::RolledBack { .. }) {
+        tend(world, id);
+    }
+    Some(Ok(report))
+}
+
+/// A new process of an agent; it goes on with what the old one had left undone.
+pub(crate) fn restart(world: &Arc<World>, id: AgentId) {
+    world.state().agents.get_mut(&id).map(Agent::restart).unwrap_or_default();
+    tend(world.clone(), id);
+}
+
+async fn apply(world: &Arc<World>, id: AgentId, boot: u32, state: &Arc<DesiredState>) -> Option<ApplyReport> {
+    let turn = world.state().agents.get(&id)?.turn.clone();
     let _turn = turn.lock().await;
     let takes = {
         let mut world = world.state();
         let slow = world.weather.has(Fault::ApplySlow { agent: id });
         let agent = world.agents.get_mut(&id).filter(|agent| agent.boot == boot)?;
-        match agent.begin(&state, slow) {
+        match agent.begin(state, slow) {
             Ok(takes) => takes,
-            Err(by) => return Some(Ok(agent.report(Outcome::Superseded { by }))),
+            Err(by) => return Some(agent.report(Outcome::Superseded { by })),
         }
     };
     sleep(takes).await;
-    let report = world.state().finish(id, boot, &state)?;
-    Some(Ok(report))
+    world.state().finish(id, boot, state)
+}
+
+/// Tries what was admitted last until it is live, by itself, as the real agent does.
+fn tend(world: Arc<World>, id: AgentId) {
+    let boot = {
+        let mut world = world.state();
+        let Some(agent) = world.agents.get_mut(&id).filter(|a| !a.is_tended) else { return };
+        agent.is_tended = true;
+        agent.boot
+    };
+    tokio::spawn(async move {
+        for failures in 1.. {
+            sleep(RETRY.delay(failures)).await;
+            let Some(state) = world.state().left_to_do(id, boot) else { return };
+            if apply(&world, id, boot, &state).await.is_none() {
+                return;
+            }
+        }
+    });
 }

@@ -11,6 +11,14 @@ macro_rules! counts {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        impl Counts {
+            /// What never happened.
+            pub fn never(&self) -> Vec<&'static str> {
+                let all = [$((stringify!($name), self.$name),)*];
+                all.into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
+            }
+        }
+
         impl AddAssign for Counts {
             fn add_assign(&mut self, other: Self) {
                 $(self.$name += other.$name;)*
@@ -43,6 +51,8 @@ counts! {
     pushes,
     /// States that became live.
     applies,
+    /// Applies that were rolled back.
+    roll_backs,
     /// Nodes that were taken out.
     removals,
     /// Drains that ended before their deadline.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::parties::ReplicaId;
 
@@ -29,6 +30,25 @@ pub(crate) struct Life {
     /// Told when the process goes on. It wakes who waits in the order of their coming, which a watch channel does not.
     goes_on: Notify,
     waits: Mutex<Option<Waker>>,
+}
+
+/// A process that does its work looks at it some dozens of times in one moment of virtual time.
+const MOST_LOOKS: u32 = 1_000;
+
+/// Counts how often a process is looked at without that virtual time goes on.
+#[derive(Default)]
+struct Looks {
+    at: Option<Instant>,
+    count: u32,
+}
+
+impl Looks {
+    fn are_too_many(&mut self) -> bool {
+        let now = Some(Instant::now());
+        self.count = if self.at == now { self.count + 1 } else { 0 };
+        self.at = now;
+        self.count > MOST_LOOKS
+    }
 }
 
 impl Life {
@@ -62,12 +82,14 @@ impl Life {
         }
     }
 
-    /// Runs the process's main task, which is not even looked at while the process is stopped.
-    pub(crate) async fn live<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Runs the process's main task, which is not even looked at while the process is stopped. Nothing comes of it when
+    /// it turns in a circle: virtual time would never go on.
+    pub(crate) async fn live<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
+        let mut looks = Looks::default();
         poll_fn(|context| {
             if self.pulse() == Pulse::Runs {
-                return work.as_mut().poll(context);
+                return if looks.are_too_many() { Poll::Ready(None) } else { work.as_mut().poll(context).map(Some) };
             }
             *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
             Poll::Pending

@@ -19,7 +19,7 @@ use crate::world::World;
 struct Process {
     life: Arc<Life>,
     shutdown: CancellationToken,
-    task: JoinHandle<Result<(), ControllerError>>,
+    task: JoinHandle<Option<Result<(), ControllerError>>>,
     asked_to_end: bool,
 }
 
@@ -108,7 +108,10 @@ impl Replica {
     /// Why the process has ended.
     pub(crate) async fn last_words(&mut self) -> String {
         match self.process.take() {
-            Some(process) => format!("{} ended: {:?}", process.life.holder, process.task.await),
+            Some(Process { life, task, .. }) => match task.await {
+                Ok(None) => format!("{} turned in a circle, without that time went on", life.holder),
+                end => format!("{} ended: {end:?}", life.holder),
+            },
             None => String::new(),
         }
     }

@@ -12,6 +12,7 @@ use thiserror::Error;
 use tidegate_core::order::OrderKind;
 use tokio::time::{Instant, sleep_until};
 
+use crate::agent::restart;
 use crate::count::Counts;
 use crate::fault::Fault;
 use crate::happening::Happening;
@@ -111,15 +112,10 @@ impl Run {
             state.trace.note(now, format_args!("begins: {fault:?}"));
             state.oracle.counts.faults += 1;
             state.weather.begin(fault, now);
-            match fault {
-                Fault::WatchBreaks { replica } => state.break_watches(replica),
-                Fault::AgentRestarts { agent } => {
-                    state.agents.get_mut(&agent).map(crate::agent::Agent::restart).unwrap_or_default();
-                }
-                _ => {}
-            }
         }
         match fault {
+            Fault::WatchBreaks { replica } => self.world.state().break_watches(replica),
+            Fault::AgentRestarts { agent } => restart(&self.world, agent),
             Fault::Kill { replica } => self.at(replica, Replica::kill),
             Fault::Terminate { replica } => self.at(replica, Replica::terminate),
             Fault::Pause { replica } => self.at(replica, |r| r.stop()),

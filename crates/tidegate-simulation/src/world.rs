@@ -88,6 +88,12 @@ impl State {
         self.wall().saturating_add(error).unwrap_or(Timestamp::MAX)
     }
 
+    /// Notes what happens.
+    pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        let now = self.now();
+        self.trace.note(now, what);
+    }
+
     /// The oracle, and the moment that it is to judge.
     pub(crate) fn judge(&mut self) -> (&mut Oracle, Moment<'_>) {
         let now = self.now();

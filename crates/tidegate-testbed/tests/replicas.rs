@@ -9,6 +9,8 @@ use rustix::process::Signal;
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::position::Term;
+use tidegate_core::status::ClusterStatus;
+use tidegate_testbed::process::procfs::is_stopped;
 use tidegate_testbed::replicas::{LIMIT, ReplicaConfig, Replicas};
 use tidegate_testbed::scenario::{PORT, in_sync, stands};
 use tidegate_testbed::traffic::TrafficOptions;
@@ -58,12 +60,16 @@ async fn another_acts_when_the_leader_ends_or_dies() -> Result<()> {
     Ok(())
 }
 
-/// How many hooks of an older position the agent has refused.
-async fn refused(replicas: &Replicas) -> Result<u64> {
+/// The hooks that the agent has received: how many it refused for an older position, and how many it did not.
+async fn hooks(replicas: &Replicas) -> Result<(u64, u64)> {
     let host = &replicas.site.lb(Site::LB)?.host;
     let metrics = host.get(host.address(8686), "/metrics").await?.body;
-    let wanted = |l: &&str| l.starts_with("tidegate_hook_total{") && l.contains("result=\"olderPosition\"");
-    Ok(metrics.lines().find(wanted).and_then(|l| l.rsplit(' ').next()?.parse().ok()).unwrap_or_default())
+    let (mut older, mut others) = (0, 0);
+    for line in metrics.lines().filter(|line| line.starts_with("tidegate_hook_total{")) {
+        let count: u64 = line.rsplit(' ').next().context("a sample")?.parse()?;
+        *(if line.contains("result=\"olderPosition\"") { &mut older } else { &mut others }) += count;
+    }
+    Ok((older, others))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,12 +99,44 @@ async fn a_leader_that_was_frozen_in_mid_write_changes_nothing_more() -> Result<
     let of_old = |rows: &[Row]| rows.iter().filter(|row| row.term == old_term.0).count();
     assert_eq!(of_old(&entries), of_old(&later), "an entry of the old term came late: {later:?}");
     assert!(later.len() > entries.len(), "the new leader goes on: {later:?}");
-    println!(
-        "{} entries, {} of the old term; {} older hooks refused",
-        later.len(),
-        of_old(&later),
-        refused(&replicas).await?
-    );
+    println!("{} entries, {} of the old term", later.len(), of_old(&later));
+    let total = traffic.stop().await?;
+    assert_eq!(total.failed(), 0, "{total}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_a_frozen_leader_sends_when_it_goes_on_is_refused() -> Result<()> {
+    let replicas = serving().await?;
+    let traffic = replicas.site.traffic(TrafficOptions::new(replicas.site.lb_address(PORT)?))?;
+    let (first, term) = replicas.leader(Term(0)).await?;
+    let mut others = replicas.controllers.iter().filter(|(name, _)| **name != first);
+    let ((&frozen, heir), (_, bystander)) = (others.next().unwrap(), others.next().unwrap());
+
+    // With the third away, the heir leads next: it makes sure of that, stops, and its first push waits.
+    assert!(bystander.tidegate.terminate(LIMIT).await?.success());
+    heir.tidegate.process().restart_with_env(&[("TIDEGATE_STOP_AT", "push:begin#1")])?;
+    replicas.wait(frozen, "it follows", |s| !s.leader.is_self && in_sync(s)).await?;
+    assert!(replicas.controller(first)?.tidegate.terminate(LIMIT).await?.success());
+    let pid = heir.tidegate.process().pid();
+    deadline::until_true("it stands still before a push", LIMIT, || is_stopped(pid)).await?;
+    let old = Term(term.0 + 1);
+    bystander.tidegate.restart()?;
+    let (_, new, newest) = replicas.new_leader(old, LIMIT).await?;
+    let of_old = |rows: &[Row]| rows.iter().filter(|row| row.term == old.0).count();
+    let (entries, (older, others)) = (history(&replicas, new)?, hooks(&replicas).await?);
+    assert_eq!((of_old(&entries), older), (1, 0), "it has opened its term, and no hook of it has arrived");
+
+    heir.tidegate.process().resume()?;
+    let arrived = || async { hooks(&replicas).await.is_ok_and(|(older, _)| older > 0).then_some(()) };
+    deadline::until("the hook of the old term", LIMIT, arrived).await.with_context(|| replicas.logs())?;
+    let follows = |s: &ClusterStatus| !s.leader.is_self && s.leader.term == newest && in_sync(s);
+    let (_, seen) = replicas.wait(frozen, "the old leader follows", follows).await?;
+    let (refused, accepted) = hooks(&replicas).await?;
+    println!("{refused} hooks of term {old} refused, {} others", accepted - others);
+    assert!(refused >= 1 && accepted == others, "{refused} refused, {accepted} accepted, {others} before");
+    assert!(seen.load_balancers.iter().all(|lb| lb.live.is_some_and(|live| live.position.term == newest)), "{seen:?}");
+    assert_eq!(of_old(&history(&replicas, new)?), 1, "nothing more was written in the old term");
     let total = traffic.stop().await?;
     assert_eq!(total.failed(), 0, "{total}");
     Ok(())
@@ -128,7 +166,7 @@ async fn a_leader_that_cannot_renew_steps_down_and_another_follows() -> Result<(
     assert!(stepped < acting, "two acted at once: down after {stepped:?}, another after {acting:?}");
     assert!(acting < LEASE + Duration::from_secs(4), "{acting:?}");
     relay.forward();
-    let quiet = |s: &tidegate_core::status::ClusterStatus| !s.leader.is_self && s.frozen.is_none() && in_sync(s);
+    let quiet = |s: &ClusterStatus| !s.leader.is_self && s.frozen.is_none() && in_sync(s);
     replicas.wait(old, "it follows", quiet).await?;
     Ok(())
 }

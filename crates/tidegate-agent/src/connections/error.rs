@@ -46,13 +46,21 @@ pub enum CountError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The program that counts for an engine does not.
+    #[error("counting connections: {detail}; cure: {cure}")]
+    Program {
+        /// What it said.
+        detail: String,
+        /// What a person can do.
+        cure: String,
+    },
 }
 
 impl CountError {
     /// Whether to retry.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Open { .. } | Self::List { .. } => ErrorClass::Transient,
+            Self::Open { .. } | Self::List { .. } | Self::Program { .. } => ErrorClass::Transient,
             Self::Refused { .. } | Self::Malformed { .. } => ErrorClass::Permanent,
         }
     }

@@ -9,10 +9,12 @@ mod change;
 mod check;
 mod config;
 mod converge;
+mod info;
 mod live;
 mod master;
 mod render;
 mod runtime;
+mod server;
 mod tidy;
 mod view;
 
@@ -49,11 +51,15 @@ use change::distance;
 use config::Config;
 use converge::{Converged, Loading, Reached, in_place, taken};
 use master::Master;
-use runtime::{Runtime, failed_reloads};
+use runtime::{Runtime, Worker};
 use tidy::{Chores, Tidier};
 
 /// A program that only prints its version has no reason to take longer.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// A worker lets go of its ports within milliseconds.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// Drives one HAProxy.
 pub struct Haproxy {
@@ -116,7 +122,7 @@ impl Haproxy {
         let version = version(&binary, commands.as_ref()).await?;
         Ok(Self {
             renderer: Renderer::new(settings, &paths)?,
-            runtime: Runtime::at(paths.stats_socket.clone()),
+            runtime: Runtime::at(&paths),
             vouched: Arc::new(Vouched::by(&binary)),
             chores: Arc::default(),
             config_file: settings.config_file.clone(),
@@ -152,9 +158,10 @@ impl Haproxy {
             return Err(taken(at, &self.config_file));
         }
         let log_from = daemon::length(&self.paths.log);
+        let earlier = master.map(|master| master.workers()).unwrap_or_default();
         let failed_before = match master {
             Some(master) => {
-                let before = failed_reloads(&self.paths.master_socket).await;
+                let before = self.runtime.failed_reloads().await;
                 master.reload()?;
                 before
             }
@@ -164,7 +171,7 @@ impl Haproxy {
             }
         };
         let (runtime, paths, config_file) = (self.runtime.clone(), self.paths.clone(), self.config_file.clone());
-        Ok(Box::new(Loading { runtime, wanted, paths, config_file, failed_before, log_from }))
+        Ok(Box::new(Loading { runtime, wanted, paths, config_file, earlier, failed_before, log_from }))
     }
 
     /// In the foreground, so that it says what is wrong, and in a session of its own, so that it outlives this agent.
@@ -235,8 +242,11 @@ impl Engine for Haproxy {
             return Err(failure::transient(Step::Reload, message, "keep other programs away from the file"));
         };
         let Some(master) = self.master() else { return self.load(None, wanted).await };
-        if self.runtime.structure().await.is_ok_and(|found| found == Some(wanted.structure)) {
-            match in_place(&self.runtime, &wanted).await? {
+        // One that does not answer is not stuck for ever: the reload gives it a successor.
+        let worker = self.runtime.worker().await.ok();
+        let serves = |worker: &Worker| worker.info.structure == Some(wanted.structure) && !worker.info.stopping;
+        if let Some(worker) = worker.filter(serves) {
+            match in_place(&worker, &wanted).await? {
                 Reached::All { leftovers } => {
                     self.chores.leftovers.store(leftovers, Ordering::Relaxed);
                     return Ok(Box::new(Converged));
@@ -254,14 +264,17 @@ impl Engine for Haproxy {
         let Some((generation, wanted)) = self.live_file() else {
             return Serving::Differs { how: format!("{} is not as tidegate wrote it", self.config_file.display()) };
         };
-        match self.runtime.structure().await {
-            Err(error) => return Serving::Silent { reason: error.to_string() },
-            Ok(found) if found != Some(wanted.structure) => {
-                return Serving::Differs { how: "it was started with another configuration".to_owned() };
-            }
-            Ok(_) => {}
+        let worker = match self.runtime.worker().await {
+            Err(failure) => return Serving::Silent { reason: failure.message },
+            Ok(worker) => worker,
+        };
+        if worker.info.structure != Some(wanted.structure) {
+            return Serving::Differs { how: "it was started with another configuration".to_owned() };
         }
-        match self.runtime.live().await.map(|live| distance(&live, &wanted).describe()) {
+        if worker.info.stopping {
+            return Serving::Differs { how: "it takes no more connections".to_owned() };
+        }
+        match worker.live().await.map(|live| distance(&live, &wanted).describe()) {
             Ok(None) => Serving::Exactly(generation),
             Ok(Some(how)) => Serving::Differs { how },
             Err(failure) => Serving::Silent { reason: failure.message },
@@ -269,7 +282,23 @@ impl Engine for Haproxy {
     }
 
     async fn stop(&self) -> Result<(), Failure> {
-        self.master().map_or(Ok(()), |master| master.quit())
+        let Some(master) = self.master() else { return Ok(()) };
+        master.quit()?;
+        let deadline = tokio::time::Instant::now() + STOP_LIMIT;
+        while self.runtime.worker().await.is_ok_and(|worker| !worker.info.stopping) {
+            if tokio::time::Instant::now() > deadline {
+                let message = "HAProxy was told to end and goes on taking connections";
+                return Err(failure::transient(
+                    Step::Reload,
+                    message,
+                    "end it by the pid in agent.stateDir/haproxy.pid",
+                ));
+            }
+            tokio::time::sleep(STOP_POLL).await;
+        }
+        // It lives as long as its connections, but it can be told nothing any more.
+        drop(std::fs::remove_file(&self.paths.pid_file));
+        Ok(())
     }
 
     fn pulse(&self) -> Pulse {

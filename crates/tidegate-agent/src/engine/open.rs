@@ -9,6 +9,7 @@ use tidegate_core::class::ErrorClass;
 use super::custom::{self, Custom};
 use super::envoy::{Envoy, EnvoyError};
 use super::haproxy::{Haproxy, HaproxyError};
+use super::nftables::{self, Nftables, NftablesError};
 use super::nginx::{Nginx, NginxError};
 use super::{Engine, Render};
 use crate::command::CommandRunner;
@@ -20,12 +21,15 @@ pub enum EngineError {
     /// nginx.
     #[error(transparent)]
     Nginx(#[from] NginxError),
-    /// Envoy.
+    /// NAT of the kernel.
     #[error(transparent)]
-    Envoy(#[from] EnvoyError),
+    Nftables(#[from] NftablesError),
     /// HAProxy.
     #[error(transparent)]
     Haproxy(#[from] HaproxyError),
+    /// Envoy.
+    #[error(transparent)]
+    Envoy(#[from] EnvoyError),
 }
 
 impl EngineError {
@@ -33,8 +37,9 @@ impl EngineError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Nginx(error) => error.class(),
-            Self::Envoy(error) => error.class(),
+            Self::Nftables(error) => error.class(),
             Self::Haproxy(error) => error.class(),
+            Self::Envoy(error) => error.class(),
         }
     }
 }
@@ -50,7 +55,7 @@ pub async fn open(
         EngineSettings::Haproxy(haproxy) => Arc::new(Haproxy::new(haproxy, state_dir, commands).await?),
         EngineSettings::Custom(custom) => Arc::new(Custom::new(custom, commands)),
         EngineSettings::Envoy(envoy) => Arc::new(Envoy::new(envoy, state_dir, commands).await?),
-        EngineSettings::Nftables(_) => unreachable!("in this commit"),
+        EngineSettings::Nftables(nftables) => Arc::new(Nftables::new(nftables, state_dir, commands).await?),
     })
 }
 
@@ -61,6 +66,6 @@ pub fn preview(settings: &EngineSettings, state_dir: &Path) -> Result<Box<dyn Re
         EngineSettings::Haproxy(haproxy) => Box::new(Haproxy::preview(haproxy, state_dir)?),
         EngineSettings::Custom(custom) => Box::new(custom::Renderer::new(custom)),
         EngineSettings::Envoy(envoy) => Box::new(Envoy::preview(envoy, state_dir)?),
-        EngineSettings::Nftables(_) => unreachable!("in this commit"),
+        EngineSettings::Nftables(nftables) => Box::new(nftables::Renderer::new(nftables)),
     })
 }

@@ -59,6 +59,12 @@ impl Vetted {
         Self(format!("{}.{:03}s", length.as_secs(), length.subsec_millis()))
     }
 
+    /// A name made of parts that are safe each: letters, digits, `-`, `_` and `.`; anything else becomes `_`.
+    pub fn word(text: &str) -> Self {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        Self(text.chars().map(safe).collect())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -138,6 +144,12 @@ mod tests {
             Vetted::path(Path::new("/var/lib/tidegate-1/x.sock")).unwrap().as_str(),
             "/var/lib/tidegate-1/x.sock"
         );
+    }
+
+    #[test]
+    fn a_word_cannot_end_a_statement() {
+        assert_eq!(Vetted::word("tcp4-http_1.x").as_str(), "tcp4-http_1.x");
+        assert_eq!(Vetted::word("a b;c\nd{\"#$").as_str(), "a_b_c_d____");
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! `nginx`, an [`NginxView`](crate::engine::nginx::NginxView)) and `generation`, the hash that the engine
 //! must answer once this text is live.
 
+mod number;
+
 use std::num::NonZeroU32;
 
 use serde::Serialize;
 use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
 
 use super::Vetted;
+use number::numbers;
 
 /// One listener with the backends that take new connections.
 ///
@@ -104,6 +107,9 @@ pub struct BackendView {
     pub port: u16,
     /// A name that is this backend's in its pool and no other's: `10-0-0-1_30080`, `fd00--1_30080`.
     pub id: Vetted,
+    /// A number that is this backend's in its pool and no other's, 1 to 2147483647: made of its address and port, so the
+    /// same on every machine.
+    pub number: u32,
 }
 
 impl ListenerView {
@@ -119,8 +125,10 @@ impl ListenerView {
     }
 
     fn new(listener: &Listener, state: &DesiredState) -> Self {
-        let (active, draining): (Vec<_>, Vec<_>) = state.pool(&listener.name).iter().partition(|b| b.is_active());
-        let views = |backends: Vec<&Backend>| backends.into_iter().map(BackendView::from).collect();
+        let pool = state.pool(&listener.name);
+        let numbered = pool.iter().zip(numbers(pool));
+        let (active, draining): (Vec<_>, Vec<_>) = numbered.partition(|(backend, _)| backend.is_active());
+        let views = |backends: Vec<_>| backends.into_iter().map(|(b, n)| BackendView::new(b, n)).collect();
         let limits = listener.limits;
         Self {
             name: Vetted::from(&listener.name),
@@ -152,14 +160,15 @@ impl ListenerView {
     }
 }
 
-impl From<&Backend> for BackendView {
-    fn from(backend: &Backend) -> Self {
+impl BackendView {
+    fn new(backend: &Backend, number: u32) -> Self {
         Self {
             node: Vetted::from(&backend.node),
             address: Vetted::socket(backend.address, backend.port),
             ip: Vetted::from(backend.address),
             port: backend.port,
             id: Vetted::backend_id(backend.address, backend.port),
+            number,
         }
     }
 }

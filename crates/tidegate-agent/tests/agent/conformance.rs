@@ -6,12 +6,74 @@
 mod crash;
 mod custom;
 pub mod envoy;
-mod haproxy;
+mod features;
+pub mod goldens;
+pub mod haproxy;
 mod life;
+mod nftables;
 mod nginx;
 mod sabotage;
 pub mod site;
 mod sweep;
+
+/// What listeners can ask for, on one engine.
+macro_rules! listener_features {
+    ($engine:ident, $subject:ty) => {
+        mod $engine {
+            use crate::conformance::{features, goldens};
+
+            #[test]
+            fn every_feature_has_its_golden_file() {
+                goldens::every_feature_has_its_golden_file::<$subject>();
+            }
+
+            #[test]
+            fn five_thousand_backends_pass_in_every_balance_mode() {
+                goldens::five_thousand_backends_pass_in_every_balance_mode::<$subject>();
+            }
+
+            #[tokio::test]
+            async fn the_backend_is_told_the_clients_address() {
+                features::the_backend_is_told_the_clients_address::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn datagrams_go_to_a_backend_and_back() {
+                features::datagrams_go_to_a_backend_and_back::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn clients_outside_the_source_ranges_are_refused() {
+                features::clients_outside_the_source_ranges_are_refused::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn with_balance_source_a_client_stays_on_its_node() {
+                features::with_balance_source_a_client_stays_on_its_node::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn least_connections_counts_over_all_workers() {
+                features::least_connections_counts_over_all_workers::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn an_ipv6_listener_serves_ipv4_and_ipv6_backends() {
+                features::an_ipv6_listener_serves_ipv4_and_ipv6_backends::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn new_connections_spread_over_many_changes() {
+                features::new_connections_spread_over_many_changes::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn limits_hold() {
+                features::limits_hold::<$subject>().await;
+            }
+        }
+    };
+}
 
 /// The suite for one engine.
 macro_rules! conformance {
@@ -75,7 +137,16 @@ macro_rules! conformance {
 
 mod suite {
     conformance!(nginx, crate::conformance::nginx::Nginx);
-    conformance!(envoy, crate::conformance::envoy::Envoy);
     conformance!(haproxy, crate::conformance::haproxy::Haproxy);
+    conformance!(envoy, crate::conformance::envoy::Envoy);
+    conformance!(nftables, crate::conformance::nftables::Nftables);
     conformance!(custom, crate::conformance::custom::Custom);
+}
+
+/// A user's own engine can what its template can.
+mod listeners {
+    listener_features!(nginx, crate::conformance::nginx::Nginx);
+    listener_features!(haproxy, crate::conformance::haproxy::Haproxy);
+    listener_features!(envoy, crate::conformance::envoy::Envoy);
+    listener_features!(nftables, crate::conformance::nftables::Nftables);
 }

@@ -2,7 +2,6 @@
 
 mod faults;
 mod features;
-mod goldens;
 mod latency;
 mod restart;
 

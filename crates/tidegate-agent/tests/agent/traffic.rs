@@ -54,6 +54,12 @@ impl Client {
         Ok(Self { stream })
     }
 
+    /// The same, for an answer that may not come.
+    pub fn ask_within(&mut self, limit: Duration) -> std::io::Result<u16> {
+        self.stream.set_read_timeout(Some(limit))?;
+        self.ask()
+    }
+
     /// The port of the backend that answers.
     pub fn ask(&mut self) -> std::io::Result<u16> {
         self.stream.write_all(b"?")?;

@@ -63,6 +63,7 @@ pub(super) struct Finalizers {
     rests: BTreeMap<NodeUid, (FinalizerStep, Retry)>,
     held: Vec<FinalizerStatus>,
     wake_at: Option<Timestamp>,
+    waits: bool,
 }
 
 impl Finalizers {
@@ -78,6 +79,7 @@ impl Finalizers {
             rests: BTreeMap::new(),
             held: Vec::new(),
             wake_at: None,
+            waits: false,
         }
     }
 
@@ -87,7 +89,8 @@ impl Finalizers {
         let acknowledged = departures.acknowledged(sights, self.started(now), now);
         let policy = self.settings.finalizer;
         let input = FinalizerInput { nodes, membership, acknowledged: &acknowledged, settled, policy, now };
-        let FinalizerPlan { tasks, held, wake_at } = plan_finalizers(&input);
+        let FinalizerPlan { tasks, held, wake_at, waits } = plan_finalizers(&input);
+        self.waits = waits;
         self.held = held.iter().map(|held| self.status(held, &scene)).collect();
         self.wake_at = wake_at;
         let wanted: BTreeMap<&NodeUid, FinalizerStep> = tasks.iter().map(|t| (&t.uid, t.step.clone())).collect();
@@ -152,8 +155,8 @@ impl Finalizers {
     }
 
     /// Whether a word from a load balancer may end a wait.
-    pub(super) fn waits(&self) -> bool {
-        !self.held.is_empty()
+    pub(super) const fn waits(&self) -> bool {
+        self.waits
     }
 
     /// When a deadline passes.
@@ -191,7 +194,7 @@ impl Finalizers {
 
 /// Nodes whose leaving somebody waits for.
 pub(super) fn watched<'a>(nodes: impl Iterator<Item = &'a Node>) -> impl Iterator<Item = &'a NodeUid> {
-    nodes.filter(|node| node.finalizer && node.deleting.is_some()).map(|node| &node.uid)
+    nodes.filter(|node| node.finalizer).map(|node| &node.uid)
 }
 
 async fn patch(nodes: Arc<dyn NodeWriter>, inputs: Inputs, tenure: Tenure, task: FinalizerTask) {

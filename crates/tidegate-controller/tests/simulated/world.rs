@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,10 +34,16 @@ use crate::store::MemoryStore;
 #[derive(Clone)]
 pub struct TestClock {
     start: Instant,
+    /// How often it was looked at in one moment.
+    looks: Arc<Mutex<(Instant, u32)>>,
 }
 
 impl Clock for TestClock {
+    /// Panics for a controller that turns in a circle: virtual time would never go on.
     fn now(&self) -> Timestamp {
+        let mut looks = self.looks.lock().unwrap();
+        *looks = if looks.0 == Instant::now() { (looks.0, looks.1 + 1) } else { (Instant::now(), 0) };
+        assert!(looks.1 < 100_000, "something turns in a circle, without that time goes on");
         after(epoch(), self.start.elapsed())
     }
 }
@@ -141,7 +147,8 @@ pub struct Running {
 
 impl World {
     pub fn new(nodes: Vec<Node>) -> Self {
-        let clock = TestClock { start: Instant::now() };
+        let start = Instant::now();
+        let clock = TestClock { start, looks: Arc::new(Mutex::new((start, 0))) };
         let cluster = Arc::new(FakeCluster::new(nodes));
         Self {
             nodes: FakeNodes::new(cluster.clone()),

@@ -12,6 +12,10 @@ use super::{cache, progress};
 const PACKAGES: &[(&str, &str)] = &[
     ("nginx", "/usr/sbin/nginx"),
     ("libnginx-mod-stream", "/usr/lib/nginx/modules/ngx_stream_module.so"),
+    ("haproxy", "/usr/sbin/haproxy"),
+    ("socat", "/usr/bin/socat"),
+    ("nftables", "/usr/sbin/nft"),
+    ("conntrack", "/usr/sbin/conntrack"),
     ("iproute2", "/usr/bin/ss"),
     ("procps", "/usr/bin/ps"),
     ("etcd-server", "/usr/bin/etcd"),

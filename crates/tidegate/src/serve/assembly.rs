@@ -37,7 +37,7 @@ pub async fn controller(config: ControllerConfig) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signal()?;
     let publishers = config.load_balancers.iter().map(|lb| {
         let publisher = HttpPublisher::new(publisher_settings(lb)?)?;
-        Ok(Arc::new(publisher) as Arc<dyn Publisher>)
+        Ok(crash::stopping(Arc::new(publisher)))
     });
     let publishers = publishers.collect::<anyhow::Result<Vec<_>>>()?;
     control(&config, publishers, new_registry(), shutdown).await

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::config::{Config, Server};
+use super::config::Config;
 use super::live::{Live, LiveServer};
+use super::server::Server;
 
 /// One step of the Runtime API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Change {
         at: String,
         /// Its share.
         weight: u32,
+        /// Whether somebody declared it down, which no check of ours ever takes back.
+        down: bool,
     },
     /// A server that the file does not have: it takes no more connections, and goes once it has none.
     Retire {
@@ -57,26 +60,43 @@ impl Distance {
 
 /// Compares servers; the structures are equal.
 pub fn distance(live: &Live, wanted: &Config) -> Distance {
+    changes(live, wanted).map_or_else(|why| Distance::Reload { why }, Distance::Changes)
+}
+
+/// Or why no change leads there.
+fn changes(live: &Live, wanted: &Config) -> Result<Vec<Change>, String> {
     let none = BTreeMap::new();
     let (mut changes, mut retired) = (Vec::new(), Vec::new());
     for (backend, servers) in &wanted.backends {
         let found = live.get(backend).unwrap_or(&none);
         for (name, server) in servers {
-            let at = format!("{backend}/{name}");
             match found.get(name) {
-                None => changes.push(Change::Add { at, server: server.clone() }),
-                Some(there) if there.address != Some(server.address) => {
-                    return Distance::Reload { why: moved(&at, there.address, server.address) };
-                }
-                Some(there) if there.is_ready() && there.weight == server.weight => {}
-                Some(_) => changes.push(Change::Adjust { at, weight: server.weight }),
+                Some(there) if is_as_wanted(there, server) => {}
+                there => changes.push(change(format!("{backend}/{name}"), there, server)?),
             }
         }
-        let surplus = found.iter().filter(|(name, _)| !servers.contains_key(*name));
+        let is_ours = |name: &String| servers.contains_key(name) || wanted.is_fixed(backend, name);
+        let surplus = found.iter().filter(|(name, _)| !is_ours(name));
         retired.extend(surplus.map(|(name, there)| retire(backend, name, there)));
     }
     changes.extend(retired);
-    Distance::Changes(changes)
+    Ok(changes)
+}
+
+fn is_as_wanted(there: &LiveServer, server: &Server) -> bool {
+    let is_it = there.address == Some(server.address) && server.id.is_none_or(|id| id == there.id);
+    is_it && there.is_ready() && there.weight == server.weight
+}
+
+fn change(at: String, there: Option<&LiveServer>, server: &Server) -> Result<Change, String> {
+    let Some(there) = there else { return Ok(Change::Add { at, server: server.clone() }) };
+    if there.address != Some(server.address) {
+        return Err(moved(&at, there.address, server.address));
+    }
+    if server.id.is_some_and(|id| id != there.id) {
+        return Err(format!("server {at} has the number {}", there.id));
+    }
+    Ok(Change::Adjust { at, weight: server.weight, down: there.down })
 }
 
 fn retire(backend: &str, name: &str, there: &LiveServer) -> Change {
@@ -96,22 +116,26 @@ impl Change {
         matches!(self, Self::Retire { begun: true, .. })
     }
 
+    /// Whether it only gives clients more choice: such changes come first, and are proved before any other one is sent.
+    pub const fn brings(&self) -> bool {
+        match self {
+            Self::Add { .. } => true,
+            Self::Adjust { weight, .. } => *weight > 0,
+            Self::Retire { .. } => false,
+        }
+    }
+
     /// As commands of the CLI. `del server` is refused while there are connections: then the server waits in maintenance.
     pub fn commands(&self) -> Vec<String> {
         match self {
-            Self::Add { at, server } => {
-                let options: String = server.options.iter().map(|word| format!(" {word}")).collect();
-                let add = format!("add server {at} {} weight {}{options}", server.address, server.weight.max(1));
-                let mut commands = vec![add];
-                // A weight of 0 is refused by `add server` of some versions.
-                if server.weight == 0 {
-                    commands.push(format!("set server {at} weight 0"));
+            Self::Add { at, server } => server.added(at),
+            Self::Adjust { at, weight, down } => {
+                let mut commands = vec![format!("set server {at} weight {weight}")];
+                if *down {
+                    commands.push(format!("set server {at} health up"));
                 }
-                commands.push(format!("enable server {at}"));
+                commands.push(format!("set server {at} state ready"));
                 commands
-            }
-            Self::Adjust { at, weight } => {
-                vec![format!("set server {at} weight {weight}"), format!("set server {at} state ready")]
             }
             Self::Retire { at, begun: false } => {
                 vec![format!("set server {at} state maint"), format!("del server {at}")]
@@ -125,7 +149,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Add { at, .. } => write!(f, "server {at} is missing"),
-            Self::Adjust { at, weight } => write!(f, "server {at} is not ready with weight {weight}"),
+            Self::Adjust { at, weight, .. } => write!(f, "server {at} is not ready with weight {weight}"),
             Self::Retire { at, .. } => write!(f, "server {at} is there and should not be"),
         }
     }
@@ -141,7 +165,10 @@ mod tests {
 
     fn live(servers: &[(&str, &str, u32, u32)]) -> Live {
         let server = |(name, address, weight, admin): &(&str, &str, u32, u32)| {
-            ((*name).to_owned(), LiveServer { address: address.parse().ok(), weight: *weight, admin: *admin })
+            (
+                (*name).to_owned(),
+                LiveServer { address: address.parse().ok(), id: 7, weight: *weight, admin: *admin, down: false },
+            )
         };
         Live::from([("http".to_owned(), servers.iter().map(server).collect())])
     }
@@ -178,6 +205,31 @@ mod tests {
         assert_eq!(waiting.describe(), None);
         let disabled = distance(&live(&[("a", "10.0.0.1:80", 1, 1)]), &wanted);
         assert_eq!(disabled.describe().unwrap(), "server http/a is not ready with weight 1");
+    }
+
+    #[test]
+    fn what_brings_servers_is_told_from_what_takes_them() {
+        let live = live(&[("a", "10.0.0.1:80", 1, 0), ("c", "10.0.0.3:80", 1, 0), ("d", "10.0.0.4:80", 1, 8)]);
+        let servers = "server b 10.0.0.2:80\nserver c 10.0.0.3:80 weight 0\nserver d 10.0.0.4:80";
+        let Distance::Changes(changes) = distance(&live, &wanted(servers)) else { panic!() };
+        let (brings, takes): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.brings());
+        let names = |changes: Vec<&Change>| changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        assert_eq!(names(brings), "server http/b is missing, server http/d is not ready with weight 1");
+        assert_eq!(names(takes), "server http/c is not ready with weight 0, server http/a is there and should not be");
+    }
+
+    #[test]
+    fn a_server_with_another_number_needs_a_reload() {
+        let live = live(&[("a", "10.0.0.1:80", 1, 0)]);
+        assert_eq!(distance(&live, &wanted("server a 10.0.0.1:80 id 7")), Distance::Changes(Vec::new()));
+        assert!(matches!(distance(&live, &wanted("server a 10.0.0.1:80 id 8")), Distance::Reload { .. }));
+    }
+
+    #[test]
+    fn servers_of_the_template_are_nobodys_surplus() {
+        let live = live(&[("own", "10.0.0.1:80", 1, 0), ("many2", "10.0.0.1:80", 1, 0)]);
+        let own = "server own host.example:80\nserver-template many 2 host.example:80";
+        assert_eq!(distance(&live, &wanted(own)), Distance::Changes(Vec::new()));
     }
 
     #[test]

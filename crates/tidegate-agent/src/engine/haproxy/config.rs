@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use tidegate_core::hash::ContentHash;
 
+use super::server::Server;
+
 /// A configuration, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -14,69 +16,116 @@ pub struct Config {
     pub backends: BTreeMap<String, BTreeMap<String, Server>>,
     /// Where it listens, as far as these are addresses.
     pub binds: Vec<SocketAddr>,
+    fixed: Fixed,
 }
 
-/// One server with what the Runtime API can set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Its share; 0 for a draining one, which keeps its connections and gets no new ones.
-    pub weight: u32,
-    /// The other words of its line. They belong to the structure: nobody can ask a process for them.
-    pub options: Vec<String>,
+/// Servers that belong to the structure: a template's own, of which only their names are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Fixed {
+    /// Backend and server.
+    names: BTreeSet<(String, String)>,
+    /// Backend and the beginning of the names that a `server-template` makes.
+    prefixes: BTreeSet<(String, String)>,
 }
 
 impl Config {
-    /// Takes a text apart. A server whose line is not understood (a host name, say) is part of the structure.
+    /// Takes a text apart.
+    ///
+    /// A server is part of the structure when its line is not understood (a host name, say), or when a `default-server`
+    /// counts for it: a server that is added to a running process gets none of that.
     pub fn parse(text: &str) -> Self {
-        let mut skeleton = String::new();
-        let mut backends: BTreeMap<String, BTreeMap<String, Server>> = BTreeMap::new();
-        let mut shapes = BTreeSet::new();
-        let (mut section, mut binds) = (String::new(), Vec::new());
+        let mut reader = Reader::default();
         for line in text.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                // The header and the structure itself say nothing of the structure.
-                [] | ["description", ..] => continue,
-                [first, ..] if first.starts_with('#') => continue,
-                ["backend" | "listen", name, ..] => {
-                    section = (*name).to_owned();
-                    backends.entry(section.clone()).or_default();
-                }
-                ["frontend" | "global" | "defaults" | "peers" | "userlist" | "program" | "resolvers" | "ring", ..] => {
-                    section.clear();
-                }
-                ["bind", address, ..] => binds.extend(address.parse::<SocketAddr>()),
-                ["server", name, address, options @ ..] if !section.is_empty() => {
-                    if let Some(server) = Server::parse(address, options) {
-                        shapes.insert((section.clone(), server.options.clone()));
-                        backends.entry(section.clone()).or_default().insert((*name).to_owned(), server);
-                        continue;
-                    }
-                }
-                _ => {}
-            }
-            skeleton.push_str(&words.join(" "));
-            skeleton.push('\n');
+            reader.read(&words);
         }
-        skeleton.push_str(&format!("{shapes:?}"));
-        Self { structure: ContentHash::of_bytes(skeleton.as_bytes()), backends, binds }
+        reader.finish()
+    }
+
+    /// Whether a server that a process has belongs to the structure.
+    pub fn is_fixed(&self, backend: &str, server: &str) -> bool {
+        let made = |(at, prefix): &(String, String)| {
+            let number = server.strip_prefix(prefix.as_str()).filter(|_| at == backend);
+            number.is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()))
+        };
+        self.fixed.names.contains(&(backend.to_owned(), server.to_owned())) || self.fixed.prefixes.iter().any(made)
     }
 }
 
-impl Server {
-    fn parse(address: &str, options: &[&str]) -> Option<Self> {
-        let address = address.parse().ok()?;
-        let at = options.iter().position(|word| *word == "weight");
-        let weight = match at {
-            Some(at) => options.get(at + 1)?.parse().ok()?,
-            None => 1,
+/// What was read so far.
+#[derive(Default)]
+struct Reader {
+    skeleton: String,
+    backends: BTreeMap<String, BTreeMap<String, Server>>,
+    shapes: BTreeSet<(String, Vec<String>)>,
+    binds: Vec<SocketAddr>,
+    fixed: Fixed,
+    /// The backend that is read; empty elsewhere.
+    section: String,
+    in_defaults: bool,
+    /// Whether `default-server` counts in every section, and in this one.
+    inherited: bool,
+    own: bool,
+}
+
+impl Reader {
+    fn read(&mut self, words: &[&str]) {
+        match words {
+            // The header and the structure itself say nothing of the structure.
+            [] | ["description", ..] => return,
+            [first, ..] if first.starts_with('#') => return,
+            ["backend" | "listen", name, ..] => {
+                self.enter(name);
+                self.backends.entry(self.section.clone()).or_default();
+            }
+            ["defaults", ..] => {
+                self.enter("");
+                (self.in_defaults, self.inherited) = (true, false);
+            }
+            [
+                "frontend" | "global" | "peers" | "userlist" | "program" | "resolvers" | "ring" | "cache" | "mailers",
+                ..,
+            ] => {
+                self.enter("");
+            }
+            ["bind", address, ..] => self.binds.extend(address.parse::<SocketAddr>()),
+            ["default-server", ..] if self.in_defaults => self.inherited = true,
+            ["default-server", ..] => self.own = true,
+            ["server", name, address, options @ ..] if !self.section.is_empty() => {
+                if self.take_server(name, address, options) {
+                    return;
+                }
+            }
+            ["server-template", prefix, ..] => {
+                self.fixed.prefixes.insert((self.section.clone(), (*prefix).to_owned()));
+            }
+            _ => {}
+        }
+        self.skeleton.push_str(&words.join(" "));
+        self.skeleton.push('\n');
+    }
+
+    fn enter(&mut self, section: &str) {
+        section.clone_into(&mut self.section);
+        (self.in_defaults, self.own) = (false, false);
+    }
+
+    /// Whether the server is none of the structure.
+    fn take_server(&mut self, name: &str, address: &str, options: &[&str]) -> bool {
+        let known = Server::parse(address, options).filter(|_| !self.inherited && !self.own);
+        let Some(server) = known else {
+            self.fixed.names.insert((self.section.clone(), name.to_owned()));
+            return false;
         };
-        let is_weight = |n: usize| at.is_some_and(|at| n == at || n == at + 1);
-        let options =
-            options.iter().enumerate().filter(|(n, _)| !is_weight(*n)).map(|(_, w)| (*w).to_owned()).collect();
-        Some(Self { address, weight, options })
+        self.shapes.insert((self.section.clone(), server.options.clone()));
+        self.backends.entry(self.section.clone()).or_default().insert(name.to_owned(), server);
+        true
+    }
+
+    fn finish(self) -> Config {
+        let Self { skeleton, backends, shapes, binds, fixed, .. } = self;
+        let structure = ContentHash::of_bytes(format!("{skeleton}{shapes:?}").as_bytes());
+        Config { structure, backends, binds, fixed }
     }
 }
 
@@ -111,5 +160,41 @@ mod tests {
         ] {
             assert_ne!(Config::parse(&other).structure, config.structure, "{other}");
         }
+    }
+
+    #[test]
+    fn an_id_is_the_servers_own_and_no_part_of_the_structure() {
+        let with = TEXT.replace("weight 1", "id 4711 weight 1");
+        let config = Config::parse(&with);
+        let server = &config.backends["http"]["a"];
+        assert_eq!((server.id, server.weight, server.options.clone()), (Some(4711), 1, vec!["send-proxy".to_owned()]));
+        assert_eq!(config.structure, Config::parse(&TEXT.replace("weight 1", "id 8")).structure);
+    }
+
+    #[test]
+    fn servers_of_a_template_are_known_by_their_names() {
+        let more = format!("{TEXT}    server own host.example:80\n    server-template many 3 host.example:80\n");
+        let config = Config::parse(&more);
+        for (name, fixed) in
+            [("own", true), ("many1", true), ("many33", true), ("many", false), ("manyx", false), ("a", false)]
+        {
+            assert_eq!(config.is_fixed("http", name), fixed, "{name}");
+        }
+        assert!(!config.is_fixed("other", "own") && !config.is_fixed("other", "many1"));
+    }
+
+    #[test]
+    fn what_default_server_counts_for_is_the_structures() {
+        let defaults = "defaults\n    default-server send-proxy\n";
+        let backend = |name: &str, more: &str| format!("backend {name}\n    {more}\n    server a 10.0.0.1:80\n");
+        for text in [format!("{defaults}{}", backend("http", "")), backend("http", "default-server check")] {
+            let config = Config::parse(&text);
+            assert!(config.backends["http"].is_empty() && config.is_fixed("http", "a"), "{text}");
+        }
+        // It ends with the section, or with the next defaults.
+        let other = format!("{}{}", backend("one", "default-server check"), backend("two", ""));
+        assert!(Config::parse(&other).backends["two"].contains_key("a"));
+        let again = format!("{defaults}defaults\n{}", backend("two", ""));
+        assert!(Config::parse(&again).backends["two"].contains_key("a"));
     }
 }

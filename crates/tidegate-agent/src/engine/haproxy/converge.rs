@@ -8,18 +8,21 @@ use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 use tokio::time::{Instant, sleep};
 
-use super::change::{Distance, distance};
+use super::change::{Change, Distance, distance};
 use super::config::Config;
 use super::master::Master;
-use super::runtime::{Runtime, failed_reloads};
+use super::runtime::{Earlier, Runtime, Worker};
 use super::view::Paths;
+use crate::engine::procfs::Pid;
 use crate::engine::{Confirmation, daemon, failure};
 
 /// Loading 5,000 servers takes 0.4 s.
 const DEADLINE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(3);
-/// Changes that HAProxy does not take at once it does not take at all.
-const ATTEMPTS: u32 = 3;
+/// When nobody can be asked whether an earlier worker stopped (a master without a socket), it is waited for no longer.
+const UNKNOWN_LIMIT: Duration = Duration::from_secs(1);
+/// A worker that answers nothing for this long moves nothing either.
+const STUCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How far the Runtime API led.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,22 +39,28 @@ pub enum Reached {
     },
 }
 
-/// Sends what is missing and asks again, until nothing is.
-pub async fn in_place(runtime: &Runtime, wanted: &Config) -> Result<Reached, Failure> {
-    let mut said = String::new();
-    for attempt in 0..=ATTEMPTS {
-        let distance = distance(&runtime.live().await?, wanted);
-        let changes = match (distance.describe(), distance) {
+/// Sends what is missing and asks again, until nothing is, or nothing changes any more.
+///
+/// Nothing is taken from clients before all that they are to be given is proved to be there: a server that HAProxy
+/// refuses must not leave a backend without any.
+pub async fn in_place(worker: &Worker, wanted: &Config) -> Result<Reached, Failure> {
+    let (mut sent, mut said) = (Vec::new(), String::new());
+    loop {
+        let distance = distance(&worker.live().await?, wanted);
+        let (how, changes) = match (distance.describe(), distance) {
             (_, Distance::Reload { why }) => return Ok(Reached::TooFar { why }),
             (None, Distance::Changes(left)) => return Ok(Reached::All { leftovers: !left.is_empty() }),
-            (Some(how), _) if attempt == ATTEMPTS => {
-                return Ok(Reached::TooFar { why: format!("{how} (HAProxy said: {said})") });
-            }
-            (Some(_), Distance::Changes(changes)) => changes,
+            (Some(how), Distance::Changes(changes)) => (how, changes),
         };
-        said = runtime.send(&changes).await?;
+        let (brings, takes): (Vec<_>, Vec<_>) = changes.into_iter().partition(Change::brings);
+        let next = if brings.is_empty() { takes } else { brings };
+        // HAProxy takes a change at once or not at all.
+        if next == sent {
+            return Ok(Reached::TooFar { why: format!("{how} (HAProxy said: {said})") });
+        }
+        said = worker.send(&next).await?;
+        sent = next;
     }
-    Ok(Reached::TooFar { why: said })
 }
 
 /// A process that was told to load the file, or was started on it.
@@ -60,6 +69,8 @@ pub struct Loading {
     pub(super) wanted: Config,
     pub(super) paths: Paths,
     pub(super) config_file: PathBuf,
+    /// Workers before this reload: none of them is the new one, and each has to stop taking connections.
+    pub(super) earlier: Vec<Pid>,
     /// Failed reloads before this one; none for a process that was just started.
     pub(super) failed_before: Option<u64>,
     /// Where its log ended before.
@@ -71,13 +82,15 @@ impl Confirmation for Loading {
     async fn confirm(self: Box<Self>) -> Result<(), Failure> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if self.runtime.structure().await.is_ok_and(|found| found == Some(self.wanted.structure)) {
-                return match in_place(&self.runtime, &self.wanted).await? {
+            let asked = self.runtime.worker().await;
+            if let Some(worker) = asked.ok().filter(|worker| self.is_new(worker)) {
+                self.earlier_ones_stop().await?;
+                return match in_place(&worker, &self.wanted).await? {
                     Reached::All { .. } => Ok(()),
                     Reached::TooFar { why } => Err(self.failed(why)),
                 };
             }
-            let failed = failed_reloads(&self.paths.master_socket).await;
+            let failed = self.runtime.failed_reloads().await;
             if self.failed_before.zip(failed).is_some_and(|(before, now)| now > before) {
                 return Err(self.failed("the reload failed".to_owned()));
             }
@@ -94,6 +107,43 @@ impl Confirmation for Loading {
 }
 
 impl Loading {
+    /// By its pid, because a reload may be needed though the structure stays the same.
+    fn is_new(&self, worker: &Worker) -> bool {
+        let info = worker.info;
+        info.structure == Some(self.wanted.structure) && !info.stopping && !self.earlier.contains(&info.pid)
+    }
+
+    /// The new worker tells the earlier ones to stop; they share its ports until they have heard.
+    async fn earlier_ones_stop(&self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        for pid in &self.earlier {
+            loop {
+                let waited = begun.elapsed();
+                match self.runtime.earlier(*pid).await {
+                    Earlier::Retired => break,
+                    Earlier::Accepting if waited > DEADLINE => {
+                        return Err(self.failed(format!("the earlier worker {pid} goes on taking connections")));
+                    }
+                    Earlier::Stuck if waited > STUCK_LIMIT => self.end_stuck(*pid),
+                    Earlier::Unknown if waited > UNKNOWN_LIMIT => {
+                        tracing::warn!(pid, "nobody tells whether this earlier HAProxy worker stopped");
+                        break;
+                    }
+                    Earlier::Accepting | Earlier::Stuck | Earlier::Unknown => sleep(POLL).await,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel goes on giving it a share of the new connections, which nobody would ever serve.
+    fn end_stuck(&self, pid: Pid) {
+        let master = Master::find(&self.paths.pid_file, &self.config_file);
+        if master.is_some_and(|master| master.kill_worker(pid)) {
+            tracing::error!(pid, "killed an earlier HAProxy worker that was stuck, with the connections it had");
+        }
+    }
+
     fn failed(&self, what: String) -> Failure {
         let words = daemon::words_since(&self.paths.log, self.log_from);
         let message = format!("HAProxy does not serve the new configuration: {what}: {words}");

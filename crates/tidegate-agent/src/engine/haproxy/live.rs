@@ -12,22 +12,30 @@ pub type Live = BTreeMap<String, BTreeMap<String, LiveServer>>;
 const READY: u32 = 0;
 /// Bits of `srv_admin_state` that mean maintenance: forced, inherited, by configuration, by DNS.
 const MAINTENANCE: u32 = 0x01 | 0x02 | 0x04 | 0x20;
+/// `srv_op_state` of a server that is down.
+const STOPPED: u32 = 0;
+/// Bit of `srv_check_state` and `srv_agent_state`: there is such a check (`CHK_ST_CONFIGURED`).
+const CONFIGURED: u32 = 0x02;
 
 /// One server of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveServer {
     /// Where it is; nothing when it has no address (a host name that was not resolved).
     pub address: Option<SocketAddr>,
+    /// Its number.
+    pub id: u32,
     /// Its share of new connections.
     pub weight: u32,
     /// As it is.
     pub admin: u32,
+    /// Whether somebody declared it down: it is not up, and neither a check nor an agent says so.
+    pub down: bool,
 }
 
 impl LiveServer {
     /// Whether nobody has taken it out by the Runtime API.
     pub const fn is_ready(&self) -> bool {
-        self.admin == READY
+        self.admin == READY && !self.down
     }
 
     /// Whether it is in maintenance: no new connections, those it has live on.
@@ -43,33 +51,79 @@ pub struct Unreadable {
     what: String,
 }
 
-/// Reads the answer. Columns are found by their names: later versions add some.
+/// Where the columns are that matter. They are found by their names: later versions add some.
+struct Columns {
+    backend: usize,
+    server: usize,
+    id: usize,
+    address: usize,
+    port: usize,
+    weight: usize,
+    admin: usize,
+    operation: usize,
+    check: usize,
+    agent: usize,
+}
+
+impl Columns {
+    fn parse(header: &str) -> Result<Self, Unreadable> {
+        let names: Vec<&str> = header.split_whitespace().collect();
+        let column = |name: &str| {
+            names.iter().position(|n| *n == name).ok_or_else(|| Unreadable { what: format!("no column {name}") })
+        };
+        Ok(Self {
+            backend: column("be_name")?,
+            server: column("srv_name")?,
+            id: column("srv_id")?,
+            address: column("srv_addr")?,
+            port: column("srv_port")?,
+            weight: column("srv_uweight")?,
+            admin: column("srv_admin_state")?,
+            operation: column("srv_op_state")?,
+            check: column("srv_check_state")?,
+            agent: column("srv_agent_state")?,
+        })
+    }
+
+    /// Backend, server, and how it is.
+    fn read(&self, line: &str) -> Result<(String, String, LiveServer), Unreadable> {
+        let unreadable = |what: &str| Unreadable { what: format!("{what}: {line:?}") };
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let word = |at: usize| words.get(at).copied().ok_or_else(|| unreadable("a line is short"));
+        let number = |at: usize| word(at)?.parse::<u32>().map_err(|_| unreadable("no number"));
+        let ip: Option<IpAddr> = word(self.address)?.parse().ok();
+        let port = u16::try_from(number(self.port)?).map_err(|_| unreadable("no port"))?;
+        // A template's own checks may say so; then it is none of our business.
+        let is_checked = number(self.check)? & CONFIGURED != 0 || number(self.agent)? & CONFIGURED != 0;
+        let admin = number(self.admin)?;
+        let found = LiveServer {
+            address: ip.map(|ip| SocketAddr::new(ip, port)),
+            id: number(self.id)?,
+            weight: number(self.weight)?,
+            admin,
+            down: number(self.operation)? == STOPPED && !is_checked && admin & MAINTENANCE == 0,
+        };
+        Ok((word(self.backend)?.to_owned(), word(self.server)?.to_owned(), found))
+    }
+}
+
+/// Reads the answer.
 pub fn parse(answer: &str) -> Result<Live, Unreadable> {
     let unreadable = |what: &str| Unreadable { what: what.to_owned() };
+    // A worker that ends in the middle of it must not seem to have fewer servers.
+    if !answer.is_empty() && !answer.ends_with("\n\n") {
+        return Err(unreadable("it has no end"));
+    }
     let mut lines = answer.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines.next() != Some("1") {
         return Err(unreadable("it does not begin with format 1"));
     }
     let header = lines.next().and_then(|line| line.strip_prefix("# ")).ok_or_else(|| unreadable("it has no header"))?;
-    let columns: Vec<&str> = header.split_whitespace().collect();
-    let column =
-        |name: &str| columns.iter().position(|c| *c == name).ok_or_else(|| unreadable(&format!("no column {name}")));
-    let [backend, server, address, admin, weight, port] =
-        ["be_name", "srv_name", "srv_addr", "srv_admin_state", "srv_uweight", "srv_port"].map(column);
-    let (backend, server, address, admin, weight, port) = (backend?, server?, address?, admin?, weight?, port?);
+    let columns = Columns::parse(header)?;
     let mut live = Live::new();
     for line in lines {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let word = |at: usize| words.get(at).copied().ok_or_else(|| unreadable(&format!("a line is short: {line:?}")));
-        let number = |at: usize| word(at)?.parse::<u32>().map_err(|_| unreadable(&format!("no number in {line:?}")));
-        let ip: Option<IpAddr> = word(address)?.parse().ok();
-        let port = u16::try_from(number(port)?).map_err(|_| unreadable(&format!("no port in {line:?}")))?;
-        let found = LiveServer {
-            address: ip.map(|ip| SocketAddr::new(ip, port)),
-            weight: number(weight)?,
-            admin: number(admin)?,
-        };
-        live.entry(word(backend)?.to_owned()).or_default().insert(word(server)?.to_owned(), found);
+        let (backend, server, found) = columns.read(line)?;
+        live.entry(backend).or_default().insert(server, found);
     }
     Ok(live)
 }
@@ -87,18 +141,39 @@ mod tests {
     fn servers_are_read_with_address_weight_and_state() {
         let live = parse(ANSWER).unwrap();
         let one = live["http"]["10-0-0-1_80"];
-        assert_eq!(one, LiveServer { address: "10.0.0.1:80".parse().ok(), weight: 1, admin: 0 });
+        assert_eq!(one, LiveServer { address: "10.0.0.1:80".parse().ok(), id: 1, weight: 1, admin: 0, down: false });
         let other = live["http"]["fd00--1_80"];
         assert!(one.is_ready() && other.is_in_maintenance() && other.weight == 0);
     }
 
     #[test]
     fn another_answer_is_an_error_that_says_what() {
-        for (answer, what) in
-            [("", "format 1"), ("2\n", "format 1"), ("1\nx", "header"), ("1\n# be_name", "no column srv_name")]
-        {
+        for (answer, what) in [
+            ("", "format 1"),
+            ("2\n\n", "format 1"),
+            ("1\nx\n\n", "header"),
+            ("1\n# be_name\n\n", "no column srv_name"),
+        ] {
             assert!(parse(answer).unwrap_err().to_string().contains(what), "{answer:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_no_answer() {
+        for cut in 0..ANSWER.len() {
+            assert!(parse(&ANSWER[..cut]).is_err(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_down_without_a_check_was_declared_so() {
+        let down = |check: &str| {
+            let answer = ANSWER.replace("10.0.0.1 2 0 1 1 5 1 0 0 0 0", &format!("10.0.0.1 0 0 1 1 5 1 0 0 {check} 0"));
+            parse(&answer).unwrap()["http"]["10-0-0-1_80"].down
+        };
+        assert!(down("0"));
+        assert!(!down("6"), "its check says so");
+        assert!(!parse(ANSWER).unwrap()["http"]["fd00--1_80"].down, "it is in maintenance");
     }
 
     proptest! {

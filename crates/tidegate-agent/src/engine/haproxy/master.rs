@@ -49,6 +49,12 @@ impl Master {
         self.signal(Signal::USR1)
     }
 
+    /// Ends a worker at once, if it is one of its own; whether it was told.
+    pub fn kill_worker(&self, worker: Pid) -> bool {
+        let pid = RawPid::from_raw(worker).filter(|_| self.workers().contains(&worker));
+        pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+    }
+
     fn signal(&self, signal: Signal) -> Result<(), Failure> {
         let pid = RawPid::from_raw(self.pid);
         let sent = pid.map_or(Err(rustix::io::Errno::SRCH), |pid| kill_process(pid, signal));

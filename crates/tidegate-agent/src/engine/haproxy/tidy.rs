@@ -58,10 +58,15 @@ impl Tidier {
 
     /// Deletes servers that have no connection any more; whether some are left.
     async fn remove_leftovers(&self, config: &Config) -> bool {
-        let Ok(live) = self.runtime.live().await else { return true };
+        let Ok(worker) = self.runtime.worker().await else { return true };
+        // A worker of another structure has none of these servers.
+        if worker.info.structure != Some(config.structure) {
+            return true;
+        }
+        let Ok(live) = worker.live().await else { return true };
         let Distance::Changes(changes) = distance(&live, config) else { return true };
         let leftovers: Vec<Change> = changes.into_iter().filter(Change::only_tidies).collect();
-        if leftovers.is_empty() || self.runtime.send(&leftovers).await.is_err() {
+        if leftovers.is_empty() || worker.send(&leftovers).await.is_err() {
             return !leftovers.is_empty();
         }
         true

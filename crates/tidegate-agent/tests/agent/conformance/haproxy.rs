@@ -1,5 +1,8 @@
 //! HAProxy.
 
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -28,19 +31,19 @@ impl Subject for Haproxy {
 
     /// Somebody takes the first server out by hand, as with `socat`.
     fn tamper(dir: &Path) -> bool {
-        let ask = |question: &str| -> String {
-            use std::io::{Read, Write};
-            let path = dir.join("state/haproxy-stats.sock");
-            let mut socket = std::os::unix::net::UnixStream::connect(path).unwrap();
-            socket.write_all(question.as_bytes()).unwrap();
-            socket.shutdown(std::net::Shutdown::Write).unwrap();
-            let mut answer = String::new();
-            socket.read_to_string(&mut answer).unwrap();
-            answer
-        };
-        let state = ask("show servers state\n");
+        let state = ask(dir, "show servers state");
         let words: Vec<&str> = state.lines().nth(2).unwrap().split(' ').collect();
-        ask(&format!("set server {}/{} state maint\n", words[1], words[3]));
+        ask(dir, &format!("set server {}/{} state maint", words[1], words[3]));
         true
     }
+}
+
+/// What the worker of an agent in `dir` answers at its Runtime API.
+pub fn ask(dir: &Path, question: &str) -> String {
+    let mut socket = UnixStream::connect(dir.join("state/haproxy-stats.sock")).unwrap();
+    writeln!(socket, "{question}").unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
 }

@@ -1,5 +1,6 @@
 //! nginx with its stream module.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +19,11 @@ impl Subject for Nginx {
 
     fn settings(dir: &Path) -> EngineSettings {
         let nginx = NginxSettings::new(dir.join("conf/nginx.conf"));
-        EngineSettings::Nginx(NginxSettings { min_reload_interval: Duration::ZERO, ..nginx })
+        EngineSettings::Nginx(NginxSettings {
+            min_reload_interval: Duration::ZERO,
+            workers: NonZeroU16::new(2),
+            ..nginx
+        })
     }
 
     fn check(file: &Path) -> Result<(), String> {

@@ -12,6 +12,9 @@ use crate::traffic::{free_port, own_address};
 
 /// An engine under test.
 pub trait Subject: Send + Sync + 'static {
+    /// Moves the thread of the test to where nothing of the engine's is shared with other tests.
+    fn enter() {}
+
     /// Its settings, with every file of its own below `dir`.
     fn settings(dir: &Path) -> EngineSettings;
 
@@ -49,6 +52,7 @@ pub fn settings_in<S: Subject>(dir: &Path) -> AgentSettings {
 
 impl<S: Subject> Site<S> {
     pub fn new() -> Self {
+        S::enter();
         let dir = tempfile::Builder::new().prefix("tg-engine-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("conf")).unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();

@@ -91,8 +91,10 @@ impl Reconciler {
             let plan = self.plan();
             let decision = Decision { changes: plan.changes.clone(), orders: self.forgotten(), ..Decision::default() };
             let nothing = decision == Decision::default();
-            // Before the first LIST nothing rests on this cluster's word; after it, it has to be the right one.
-            if nothing || self.record.is_stuck() || (self.gather.view().is_listed() && !self.claim.settle().await?) {
+            // Before the first LIST nothing rests on this cluster's word; after it, it has to be the right one. That is
+            // found out even when there is nothing to record: who waits for the answer would turn in a circle.
+            let ours = !self.gather.view().is_listed() || self.claim.settle().await?;
+            if nothing || self.record.is_stuck() || !ours {
                 return Ok(plan);
             }
             match self.record.commit(decision).await? {

@@ -78,11 +78,7 @@ impl Reconciler {
     /// Orders about nodes that are certainly gone end with them.
     pub(super) fn forgotten(&self) -> Vec<OrderChange> {
         let (view, log) = (self.gather.view(), self.record.log());
-        let gone = |uid: &NodeUid, name: &NodeName| {
-            let replaced = view.get(name).is_some_and(|node| node.uid != *uid);
-            (replaced && view.is_listed()) || view.is_confirmed_gone(uid)
-        };
-        let gone = log.orders.iter().filter(|(uid, order)| gone(uid, &order.node));
+        let gone = log.orders.iter().filter(|(uid, _)| view.is_confirmed_gone(uid));
         gone.map(|(uid, order)| OrderChange {
             uid: uid.clone(),
             node: order.node.clone(),
@@ -93,11 +89,13 @@ impl Reconciler {
         .collect()
     }
 
-    /// Ordered nodes of which nothing is observed, and that are no members: nobody else asks about them.
+    /// Ordered nodes that are not observed (perhaps another one of their name is), and that are no members: nobody else
+    /// asks about them.
     pub(super) fn unseen_orders(&self) -> Vec<(NodeName, NodeUid)> {
         let (view, log) = (self.gather.view(), self.record.log());
         let unseen = |uid: &NodeUid, name: &NodeName| {
-            view.is_listed() && view.get(name).is_none() && log.membership.get(uid).is_none()
+            let observed = view.get(name).is_some_and(|node| node.uid == *uid);
+            view.is_listed() && !observed && log.membership.get(uid).is_none()
         };
         let unseen = log.orders.iter().filter(|(uid, order)| unseen(uid, &order.node));
         unseen.map(|(uid, order)| (order.node.clone(), uid.clone())).collect()

@@ -1,0 +1,117 @@
+//! A script that changes the kernel's table to what another script says, by what differs only.
+//!
+//! It is the other script itself with each map's contents replaced by their differences: rules are replaced in the same
+//! transaction. It deletes something of each map that it changes, and creates nothing that should be there: a table that
+//! is not as remembered makes nft refuse the whole of it, and the whole script is loaded instead.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use super::script::{Elements, Line, Pool, Script};
+
+/// What the kernel has, as far as we know.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The script that was loaded last.
+    pub script: Script,
+    /// Its maps, in the order that the kernel has them.
+    pub maps: BTreeMap<String, Elements>,
+}
+
+impl Known {
+    /// After a script was loaded whole.
+    pub fn loaded(script: Script) -> Self {
+        let maps = script.pools.iter().map(|(name, pool)| (name.clone(), pool.elements.clone())).collect();
+        Self { script, maps }
+    }
+}
+
+/// A change in place.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// For nft.
+    pub text: String,
+    /// What is known once it was made.
+    pub then: Known,
+}
+
+impl Change {
+    /// From what is known to a script; `text` is the script's own.
+    pub fn between(known: &Known, script: &Script, text: &str, table: &str) -> Self {
+        let mut out = String::new();
+        let mut maps = BTreeMap::new();
+        for (name, pool) in &script.pools {
+            let elements = known.maps.get(name).map_or_else(|| pool.elements.clone(), |live| arranged(pool, live));
+            maps.insert(name.clone(), elements);
+        }
+        for line in text.lines() {
+            known.write(&mut out, line, table, &maps);
+        }
+        for name in known.script.pools.keys().filter(|name| !script.pools.contains_key(*name)) {
+            _ = writeln!(out, "delete map inet {table} {name}");
+        }
+        for name in known.script.sets.iter().filter(|name| !script.sets.contains(*name)) {
+            _ = writeln!(out, "delete set inet {table} {name}");
+        }
+        for name in known.script.chains.keys().filter(|name| !script.chains.contains_key(*name)) {
+            _ = writeln!(out, "delete chain inet {table} {name}");
+        }
+        Self { text: out, then: Known { script: script.clone(), maps } }
+    }
+}
+
+impl Known {
+    fn write(&self, out: &mut String, line: &str, table: &str, then: &BTreeMap<String, Elements>) {
+        match Line::of(line, table) {
+            Line::Table | Line::Note(_) => {}
+            Line::Chain(name) if self.script.chains.contains_key(name) => {}
+            Line::Set(name) if self.script.sets.contains(name) => {}
+            Line::Map(name) | Line::FlushMap(name) if self.maps.contains_key(name) => {}
+            Line::Elements(name, _) if self.maps.contains_key(name) => {
+                if let (Some(live), Some(then)) = (self.maps.get(name), then.get(name)) {
+                    differences(out, &format!("inet {table} {name}"), live, then);
+                }
+            }
+            _ => _ = writeln!(out, "{line}"),
+        }
+    }
+}
+
+/// Where each backend of a pool is to be: for a hash where the script says, else where it is already.
+fn arranged(pool: &Pool, live: &Elements) -> Elements {
+    if pool.hashed {
+        return pool.elements.clone();
+    }
+    let mut missing: std::collections::BTreeSet<SocketAddr> = pool.elements.values().copied().collect();
+    let stays = |(key, backend): (&u32, &SocketAddr)| {
+        (pool.elements.contains_key(key) && missing.remove(backend)).then_some((*key, *backend))
+    };
+    let mut arranged: Elements = live.iter().filter_map(stays).collect();
+    let free: Vec<u32> = pool.elements.keys().filter(|key| !arranged.contains_key(key)).copied().collect();
+    arranged.extend(free.into_iter().zip(missing));
+    arranged
+}
+
+fn differences(out: &mut String, map: &str, live: &Elements, then: &Elements) {
+    let mut gone: Vec<u32> = live.iter().filter(|(k, b)| then.get(k) != Some(*b)).map(|(k, _)| *k).collect();
+    let mut new: Vec<(u32, SocketAddr)> =
+        then.iter().filter(|(k, b)| live.get(k) != Some(*b)).map(|(k, b)| (*k, *b)).collect();
+    if gone.is_empty() && new.is_empty() {
+        return;
+    }
+    if gone.is_empty() {
+        // Only a deletion proves that the map is as remembered.
+        let first = then.first_key_value().map(|(k, b)| (*k, *b)).filter(|(k, _)| live.contains_key(k));
+        gone.extend(first.map(|(key, _)| key));
+        new.extend(first);
+    }
+    if !gone.is_empty() {
+        let keys: Vec<String> = gone.iter().map(u32::to_string).collect();
+        _ = writeln!(out, "delete element {map} {{ {} }}", keys.join(", "));
+    }
+    if !new.is_empty() {
+        let elements: Vec<String> = new.iter().map(|(k, b)| format!("{k} : {} . {}", b.ip(), b.port())).collect();
+        _ = writeln!(out, "add element {map} {{ {} }}", elements.join(", "));
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether the kernel has what a script says, to the last backend.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+
+use super::listing::Listing;
+use super::script::{Elements, Pool, Script};
+
+/// How the kernel's table differs from a script, for people; nothing when it does not.
+pub fn difference(script: &Script, listing: &Listing) -> Option<String> {
+    listing
+        .odd
+        .first()
+        .map(|odd| format!("{odd} is not tidegate's"))
+        .or_else(|| script.pools.iter().find_map(|(name, pool)| pool_differs(name, pool, listing.maps.get(name))))
+        .or_else(|| script.sets.iter().find_map(|name| set_differs(name, script, listing)))
+        .or_else(|| script.chains.iter().find_map(|(name, rules)| chain_differs(name, *rules, listing)))
+        .or_else(|| surplus(script, listing).into_iter().next().map(|what| format!("{what} is there")))
+}
+
+/// What the kernel's table has and a script does not: `map tcp4-old`.
+pub fn surplus(script: &Script, listing: &Listing) -> Vec<String> {
+    let chains = listing.chains.keys().filter(|name| !script.chains.contains_key(*name)).map(|n| format!("chain {n}"));
+    let maps = listing.maps.keys().filter(|name| !script.pools.contains_key(*name)).map(|n| format!("map {n}"));
+    let sets = listing.sets.keys().filter(|name| !script.sets.contains(*name)).map(|n| format!("set {n}"));
+    chains.chain(maps).chain(sets).collect()
+}
+
+fn pool_differs(name: &str, pool: &Pool, live: Option<&Elements>) -> Option<String> {
+    let Some(live) = live else { return Some(format!("map {name} is not there")) };
+    if pool.hashed {
+        let wrong = pool.elements.iter().find(|(key, backend)| live.get(key) != Some(*backend));
+        if let Some((key, backend)) = wrong {
+            return Some(format!("slot {key} of map {name} is not {backend}"));
+        }
+    }
+    let (wanted, found) = (members(&pool.elements), members(live));
+    if let Some(missing) = wanted.difference(&found).next() {
+        return Some(format!("backend {missing} is not in map {name}"));
+    }
+    if let Some(extra) = found.difference(&wanted).next() {
+        return Some(format!("backend {extra} is in map {name}"));
+    }
+    let keys_fit = live.len() == pool.elements.len() && live.keys().eq(pool.elements.keys());
+    (!keys_fit).then(|| format!("map {name} has {} elements instead of {}", live.len(), pool.elements.len()))
+}
+
+fn members(elements: &Elements) -> BTreeSet<SocketAddr> {
+    elements.values().copied().collect()
+}
+
+fn set_differs(name: &str, script: &Script, listing: &Listing) -> Option<String> {
+    let Some(live) = listing.sets.get(name) else { return Some(format!("set {name} is not there")) };
+    let wanted = script.ranges.get(name).map_or(&[][..], Vec::as_slice);
+    let networks = |list: &[IpNet]| IpNet::aggregate(&list.to_vec());
+    (networks(wanted) != networks(live)).then(|| format!("set {name} holds other networks"))
+}
+
+fn chain_differs(name: &str, rules: usize, listing: &Listing) -> Option<String> {
+    match listing.chains.get(name) {
+        None => Some(format!("chain {name} is not there")),
+        Some(live) if live.len() != rules => Some(format!("chain {name} has {} rules instead of {rules}", live.len())),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,162 @@
+//! What nft scripts need beside the listeners: names of maps and sets, slots, the mark.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::Serialize;
+use tidegate_core::desired::{Balance, DesiredState, Listener, Protocol};
+use tidegate_core::protocol::Failure;
+use tidegate_core::step::Step;
+
+use super::slots::hashed;
+use crate::engine::failure::permanent;
+use crate::settings::{Masquerade, NftablesSettings};
+use crate::template::Vetted;
+use crate::template::view::{BackendView, ListenerView};
+
+/// `nft` in templates.
+#[derive(Clone, Debug, Serialize)]
+pub struct NftView {
+    /// Name of our table (family inet).
+    pub table: Vetted,
+    /// The conntrack mark of connections that are ours: what is masqueraded, counted and, with their backend gone, ended.
+    pub mark: u32,
+    /// Whether nodes see the load balancer's address.
+    pub masquerade: bool,
+}
+
+/// One listener in templates: a [`ListenerView`] with backends of its own family only, and
+#[derive(Clone, Debug, Serialize)]
+pub struct NftListenerView {
+    #[serde(flatten)]
+    listener: ListenerView,
+    /// the name of its map: `tcp4-http`;
+    pub pool: Vetted,
+    /// the name of the set of its source ranges;
+    pub ranges: Vetted,
+    /// the name of the set that counts its connections: another limit counts anew;
+    pub count: Vetted,
+    /// whether it listens on every address of the machine;
+    pub any_address: bool,
+    /// the source ranges of its family, none inside another;
+    pub own_ranges: Vec<Vetted>,
+    /// what its map holds, from key 0.
+    pub slots: Vec<SlotView>,
+}
+
+/// One element of a map.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlotView {
+    /// Of the backend.
+    pub ip: Vetted,
+    /// Of the backend.
+    pub port: u16,
+}
+
+impl NftView {
+    /// For these settings.
+    pub fn new(settings: &NftablesSettings) -> Self {
+        Self {
+            table: Vetted::word(&settings.table),
+            mark: mark(&settings.table),
+            masquerade: settings.masquerade == Masquerade::Always,
+        }
+    }
+}
+
+/// A mark that two tables of ours on one machine do not share: `tg` in its upper half, a hash of the name in the lower.
+pub fn mark(table: &str) -> u32 {
+    // FNV-1a: the same in every version, as connections outlive an upgrade.
+    let hash = table.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    0x7467_0000 | ((hash >> 16) ^ (hash & 0xFFFF))
+}
+
+/// The listeners of a state that are to be opened.
+pub fn listeners(state: &DesiredState) -> Result<Vec<NftListenerView>, Failure> {
+    let views = ListenerView::of(state);
+    let listener = |view: &ListenerView| state.listeners.iter().find(|l| l.name.to_string() == view.name.as_str());
+    views.iter().filter_map(|view| Some(NftListenerView::new(view.clone(), listener(view)?, state))).collect()
+}
+
+impl NftListenerView {
+    fn new(mut view: ListenerView, listener: &Listener, state: &DesiredState) -> Result<Self, Failure> {
+        let ipv6 = listener.bind.is_ipv6();
+        let ours = |backend: &BackendView| backend.ip.as_str().contains(':') == ipv6;
+        view.backends.retain(ours);
+        view.draining.retain(ours);
+        let active: Vec<SocketAddr> = state
+            .pool(&listener.name)
+            .iter()
+            .filter(|b| b.is_active() && b.address.is_ipv6() == ipv6)
+            .map(|b| SocketAddr::new(b.address, b.port))
+            .collect();
+        if active.is_empty() {
+            return Err(unreachable_family(listener));
+        }
+        let slots = if listener.balance == Balance::Source { hashed(&active) } else { active };
+        let (protocol, family) =
+            (if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }, if ipv6 { 6 } else { 4 });
+        let name = &listener.name;
+        let most = view.max_connections.unwrap_or_default();
+        Ok(Self {
+            pool: Vetted::word(&format!("{protocol}{family}-{name}")),
+            ranges: Vetted::word(&format!("ranges{family}-{name}")),
+            count: Vetted::word(&format!("count-{most}-{name}")),
+            any_address: listener.bind.ip().is_unspecified(),
+            own_ranges: ranges_of_family(&listener.source_ranges, ipv6).into_iter().map(Vetted::from).collect(),
+            slots: slots.iter().map(SlotView::from).collect(),
+            listener: view,
+        })
+    }
+
+    /// How many elements and backends it takes to write.
+    pub fn len(&self) -> usize {
+        self.slots.len() + self.listener.len()
+    }
+}
+
+impl From<&SocketAddr> for SlotView {
+    fn from(backend: &SocketAddr) -> Self {
+        Self { ip: backend.ip().into(), port: backend.port() }
+    }
+}
+
+/// The kernel refuses an interval inside another one.
+fn ranges_of_family(ranges: &[IpNet], ipv6: bool) -> Vec<IpNet> {
+    let of_family: Vec<IpNet> =
+        ranges.iter().filter(|range| matches!(range.addr(), IpAddr::V6(_)) == ipv6).map(IpNet::trunc).collect();
+    IpNet::aggregate(&of_family)
+}
+
+fn unreachable_family(listener: &Listener) -> Failure {
+    let (own, other) = if listener.bind.is_ipv6() { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
+    let message = format!(
+        "listener {} listens on {own} and its active nodes have {other} addresses only: the kernel's NAT does not \
+         translate between the two",
+        listener.name
+    );
+    permanent(
+        Step::Render,
+        message,
+        format!("bind it to an {other} address, give the nodes {own} ones, or use another engine"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_table_has_a_mark_of_its_own() {
+        assert_ne!(mark("tidegate"), mark("tidegate2"));
+        assert_eq!(mark("tidegate") >> 16, 0x7467);
+    }
+
+    #[test]
+    fn ranges_are_of_the_listeners_family_and_none_holds_another() {
+        let ranges = ["10.0.0.0/8", "10.1.0.0/16", "fd00::/8", "192.0.2.7/24"].map(|r| r.parse().unwrap());
+        let texts = |ipv6| ranges_of_family(&ranges, ipv6).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(false), ["10.0.0.0/8", "192.0.2.0/24"]);
+        assert_eq!(texts(true), ["fd00::/8"]);
+    }
+}

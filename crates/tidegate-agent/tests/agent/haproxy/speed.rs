@@ -1,0 +1,63 @@
+//! How long a change takes among 5,000 servers, beside the bare command of the same run.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use tidegate_core::desired::Backend;
+
+use super::ask;
+use crate::conformance::haproxy::Haproxy;
+use crate::conformance::site::Site;
+use crate::rig::apply_ok;
+use crate::states::{backend, listener, state};
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn pool(count: u16) -> Vec<Backend> {
+    let address = |n: u16| IpAddr::from([10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]]);
+    (0..count).map(|n| backend(&format!("w{n}"), address(n), 80)).collect()
+}
+
+/// Median of one addition or removal by the agent, and of one by hand.
+async fn measured(count: u16) -> (Duration, Duration) {
+    let mut site = Site::<Haproxy>::new();
+    let vip = site.free_port();
+    let agent = site.start().await;
+    let (mut ours, mut bare, mut verified) = (Vec::new(), Vec::new(), Vec::new());
+    for revision in 1..=21 {
+        let wanted = state(revision, vec![(listener("http", vip), pool(count + u16::try_from(revision % 2).unwrap()))]);
+        let start = Instant::now();
+        let report = apply_ok(&agent, &wanted).await;
+        // The first one starts HAProxy.
+        if revision > 1 {
+            ours.push(start.elapsed());
+            let engine = report.timings.iter().filter(|t| ["reload", "verify"].contains(&t.step.as_str()));
+            verified.push(Duration::from_micros(engine.map(|t| t.micros).sum()));
+            let start = Instant::now();
+            let said = ask(site.dir.path(), "add server http/bare 10.9.9.9:80; enable server http/bare");
+            bare.push(start.elapsed());
+            assert!(said.contains("registered"), "{said}");
+            ask(site.dir.path(), "set server http/bare state maint; del server http/bare");
+        }
+    }
+    let (ours, bare, verified) = (median(ours), median(bare), median(verified));
+    println!("{count} servers: apply {ours:?}, of this HAProxy {verified:?}; bare command {bare:?}");
+    (ours, verified)
+}
+
+#[tokio::test]
+async fn a_change_of_a_few_servers_takes_milliseconds() {
+    let (apply, haproxy) = measured(5).await;
+    // A debug build on a busy machine; alone it takes a tenth.
+    assert!(haproxy < Duration::from_millis(30) && apply < Duration::from_millis(150), "{apply:?} {haproxy:?}");
+}
+
+#[tokio::test]
+async fn a_change_among_5000_servers_is_no_reload() {
+    let (_, haproxy) = measured(5000).await;
+    // A debug build on a busy machine; optimised it is a tenth of that.
+    assert!(haproxy < Duration::from_secs(1), "{haproxy:?}");
+}
