@@ -109,6 +109,13 @@ pub fn members(assignment: &Value) -> BTreeSet<Member> {
     endpoints(assignment).filter_map(member).collect()
 }
 
+/// Where a listener of TCP is bound; nothing for other kinds of addresses.
+pub fn bound(listener: &Value) -> Option<SocketAddr> {
+    let socket = listener.pointer("/address/socket_address")?;
+    let udp = socket.get("protocol").and_then(Value::as_str) == Some("UDP");
+    if udp { None } else { socket_address(socket) }
+}
+
 /// Whether it holds nothing but addresses, ports and health of known kinds: then no checker has to see it.
 pub fn is_typed(assignment: &Value) -> bool {
     endpoints(assignment).all(|endpoint| {
@@ -129,12 +136,16 @@ fn endpoints(assignment: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn member(endpoint: &Value) -> Option<Member> {
-    let socket = endpoint.pointer("/endpoint/address/socket_address")?;
-    let ip: IpAddr = socket.get("address")?.as_str()?.parse().ok()?;
-    let port = u16::try_from(socket.get("port_value")?.as_u64()?).ok()?;
+    let address = socket_address(endpoint.pointer("/endpoint/address/socket_address")?)?;
     let health = endpoint.get("health_status").and_then(Value::as_str).unwrap_or("UNKNOWN");
     // A draining endpoint is dumped as UNHEALTHY.
-    Some(Member { address: SocketAddr::new(ip, port), active: matches!(health, "UNKNOWN" | "HEALTHY" | "DEGRADED") })
+    Some(Member { address, active: matches!(health, "UNKNOWN" | "HEALTHY" | "DEGRADED") })
+}
+
+fn socket_address(socket: &Value) -> Option<SocketAddr> {
+    let ip: IpAddr = socket.get("address")?.as_str()?.parse().ok()?;
+    let port = u16::try_from(socket.get("port_value")?.as_u64()?).ok()?;
+    Some(SocketAddr::new(ip, port))
 }
 
 #[cfg(test)]
@@ -163,6 +174,12 @@ mod tests {
         let expected = [("10.0.0.1:80", true), ("[fd00::1]:80", false)];
         assert_eq!(members, expected.map(|(a, active)| Member { address: a.parse().unwrap(), active }).into());
         assert!(is_typed(&document.endpoints["http"]));
+        let at = |more: &str| -> Value {
+            let text = format!(r#"{{"address":{{"socket_address":{{"address":"::","port_value":80{more}}}}}}}"#);
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(bound(&at("")), Some("[::]:80".parse().unwrap()));
+        assert_eq!(bound(&at(r#","protocol":"UDP""#)), None);
     }
 
     #[test]

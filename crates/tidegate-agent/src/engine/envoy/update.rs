@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep};
 
 use super::admin::Admin;
 use super::answer::Stats;
+use super::process::Process;
 use super::wanted::{Body, Wanted};
 use super::watched::Watched;
 use super::{Paths, words};
-use crate::engine::{daemon, failure};
+use crate::engine::{daemon, failure, listening};
 
 /// As Envoy names clusters in its statistics
 pub const CDS: &str = "cluster_manager.cds";
@@ -61,6 +62,7 @@ impl Update<'_> {
             stats = self.settled(vec![send(CDS, &clusters, &body)?], stats).await?;
         }
         if new_listeners {
+            self.check_free()?;
             let sent = send(LDS, &self.listeners(), &self.wanted.listeners)?;
             stats = self.settled(vec![sent], stats).await?;
         }
@@ -71,8 +73,19 @@ impl Update<'_> {
         Ok(())
     }
 
+    /// Envoy binds with SO_REUSEPORT, as HAProxy does: it would share a port with another program, and each would get a
+    /// part of the connections.
+    fn check_free(&self) -> Result<(), Failure> {
+        let ours: Vec<_> = Process::all(&self.paths.dir).into_iter().map(|process| process.pid).collect();
+        match listening::taken(&self.wanted.binds, &ours) {
+            None => Ok(()),
+            Some(taken) => Err(words::refused(Step::Reload, format!("{taken}: Address already in use"))),
+        }
+    }
+
     /// Writes every file, for an Envoy that is about to start.
     pub fn prepare(&self) -> Result<(), Failure> {
+        self.check_free()?;
         self.send_endpoints(&Stats::default())?;
         for (file, body) in
             [(Watched::at(self.paths.clusters()), &self.wanted.clusters), (self.listeners(), &self.wanted.listeners)]

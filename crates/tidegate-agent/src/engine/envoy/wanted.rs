@@ -1,13 +1,14 @@
 //! What Envoy is to serve, as the files that it watches; pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tidegate_core::hash::ContentHash;
 
 use super::Paths;
-use super::document::{Document, DocumentError, Member, is_typed, members};
+use super::document::{Document, DocumentError, Member, bound, is_typed, members};
 
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -31,6 +32,8 @@ pub struct Wanted {
     pub listeners: Body,
     /// Their names.
     pub listener_names: BTreeSet<String>,
+    /// Where those of TCP are bound.
+    pub binds: Vec<SocketAddr>,
     /// Every cluster.
     pub clusters: Body,
     /// Each cluster as JSON.
@@ -63,6 +66,7 @@ impl Wanted {
         let all_members = document.endpoints.iter().map(|(name, list)| (name.clone(), members(list))).collect();
         let untyped = document.endpoints.values().filter(|list| !is_typed(list)).map(Value::to_string);
         let untyped: Vec<String> = untyped.collect();
+        let binds = document.listeners.values().filter_map(bound).collect();
         let listeners: BTreeMap<String, String> =
             document.listeners.into_iter().map(|(name, listener)| (name, typed(LISTENER, listener))).collect();
         let dynamic = |(name, cluster): (String, Value)| {
@@ -82,6 +86,7 @@ impl Wanted {
             bootstrap,
             listener_names: listeners.keys().cloned().collect(),
             listeners: listener_bodies,
+            binds,
             clusters,
             each_cluster,
             endpoints: endpoints.collect(),
