@@ -9,6 +9,7 @@ mod answer;
 mod build;
 mod check;
 mod document;
+mod endpoints;
 mod http;
 mod live;
 mod paths;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::answer::{self, Listener, Stats};
-use super::document::Member;
+use super::endpoints::Member;
 use super::http;
 
 /// A dump of 5,000 endpoints takes 0.2 s on a busy machine, anything else a millisecond.
