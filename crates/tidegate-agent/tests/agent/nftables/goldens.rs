@@ -37,7 +37,7 @@ fn one(change: impl Fn(&mut Listener), pool: Vec<Backend>) -> DesiredState {
 fn golden(name: &str, engine: &EngineSettings, state: &DesiredState) {
     let text = render_to_string(engine, state).unwrap();
     let file =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/agent/golden/nftables").join(format!("{name}.nft"));
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/agent/golden/nftables-only").join(format!("{name}.nft"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&file, &text).unwrap();
     }
@@ -54,7 +54,7 @@ fn golden(name: &str, engine: &EngineSettings, state: &DesiredState) {
 #[test]
 fn what_only_this_engine_has_has_its_script() {
     let own = engine(|_| {});
-    // Those that every engine has are in goldens.rs.
+    // Those that every engine has are in conformance/goldens.rs.
     golden("every-address", &own, &one(|l| l.bind = "0.0.0.0:80".parse().unwrap(), pool(2)));
     golden("max-connections", &own, &one(|l| l.limits.max_connections = NonZeroU32::new(1000), pool(2)));
     golden("no-masquerade", &engine(|s| s.masquerade = Masquerade::Never), &one(|_| {}, pool(1)));
