@@ -21,7 +21,7 @@ mod words;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,12 +118,8 @@ impl Nftables {
     }
 }
 
-async fn version_of(
-    program: &PathBuf,
-    key: &'static str,
-    commands: &dyn CommandRunner,
-) -> Result<String, NftablesError> {
-    let command = CommandLine { program: program.clone(), args: vec!["--version".into()], limit: LIMIT };
+async fn version_of(program: &Path, key: &'static str, commands: &dyn CommandRunner) -> Result<String, NftablesError> {
+    let command = CommandLine { program: program.to_owned(), args: vec!["--version".into()], limit: LIMIT };
     let name = program.display().to_string();
     let ended = match commands.run(&command).await {
         Ok(ended) => ended,

@@ -129,10 +129,12 @@ mod tests {
         for (name, nodes) in pools {
             let elements: Vec<String> =
                 nodes.iter().enumerate().map(|(k, n)| format!("{k} : 10.0.0.{n} . 80")).collect();
-            body +=
-                &format!("#: {name} tcp 192.0.2.1:80 numbered\nadd map inet t {name} {{ }}\nflush map inet t {name}\n");
-            body += &format!("add element inet t {name} {{ {} }}\n", elements.join(", "));
-            body += &format!("add rule inet t c numgen inc mod {} map @{name}\n", nodes.len());
+            _ = writeln!(
+                body,
+                "#: {name} tcp 192.0.2.1:80 numbered\nadd map inet t {name} {{ }}\nflush map inet t {name}"
+            );
+            _ = writeln!(body, "add element inet t {name} {{ {} }}", elements.join(", "));
+            _ = writeln!(body, "add rule inet t c numgen inc mod {} map @{name}", nodes.len());
         }
         seal(&ContentHash::of_bytes(body.as_bytes()), &body)
     }

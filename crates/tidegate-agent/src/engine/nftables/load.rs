@@ -109,7 +109,7 @@ impl Kernel {
                     return Ok(Loaded { script, whole: false, stale });
                 }
                 Err(cause) => {
-                    tracing::info!(cause = cause.message, "the kernel's table is not as remembered: loading it whole")
+                    tracing::info!(cause = cause.message, "the kernel's table is not as remembered: loading it whole");
                 }
             }
         }
@@ -175,13 +175,11 @@ impl Kernel {
         if generation != Some(script.generation) {
             return Err(not_live(&other_generation(generation)));
         }
-        match difference(script, &listing) {
-            Some(how) => Err(not_live(&how)),
-            None => {
-                self.remember(script, listing);
-                Ok(())
-            }
+        if let Some(how) = difference(script, &listing) {
+            return Err(not_live(&how));
         }
+        self.remember(script, listing);
+        Ok(())
     }
 
     /// Deletes what earlier scripts left: an nft script can only name what it has itself.

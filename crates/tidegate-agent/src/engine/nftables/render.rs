@@ -61,7 +61,7 @@ impl Render for Renderer {
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         RECIPE.check_supported(state)?;
         let listeners = view::listeners(state)?;
-        let elements = listeners.iter().map(NftListenerView::len).sum();
+        let elements = listeners.iter().map(NftListenerView::size).sum();
         let stand_in = StandIn::generation();
         let context = Context { nft: &self.view, generation: stand_in.vetted(), listeners: &listeners };
         let text = RECIPE.text(self.template_path(), &context, elements)?;

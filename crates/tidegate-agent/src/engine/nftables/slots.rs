@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 /// Points of all rings together, about: sorting them is what a render costs (5 ms).
-const POINTS: usize = 65_536;
+const POINTS: u32 = 65_536;
 
 /// Slots and points for each backend. Both depend on the size of the pool in three steps only, because a change of either
 /// moves most clients: at 65 and at 513 backends.
 const fn size(backends: usize) -> (u32, u32) {
     match backends {
-        0..=64 => (1024, (POINTS / 64) as u32),
-        65..=512 => (4096, (POINTS / 512) as u32),
+        0..=64 => (1024, POINTS / 64),
+        65..=512 => (8192, POINTS / 512),
         _ => (16_384, 32),
     }
 }
@@ -80,7 +80,9 @@ mod tests {
         for count in [2_u16, 3, 10, 64, 500] {
             let slots = hashed(&pool(count));
             let mut share = BTreeMap::<SocketAddr, usize>::new();
-            slots.iter().for_each(|backend| *share.entry(*backend).or_default() += 1);
+            for backend in &slots {
+                *share.entry(*backend).or_default() += 1;
+            }
             let fair = slots.len() / usize::from(count);
             assert_eq!(share.len(), usize::from(count), "each has some");
             assert!(share.values().all(|n| *n * 5 >= fair && *n <= fair * 3), "{count}: {:?}", share.values());

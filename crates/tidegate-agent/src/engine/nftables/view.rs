@@ -110,7 +110,7 @@ impl NftListenerView {
     }
 
     /// How many elements and backends it takes to write.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.slots.len() + self.listener.len()
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use tidegate_agent::AgentHandle;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::{Backend, Balance, Listener, Protocol, ProxyProtocol};
-use tidegate_core::engine::Feature;
+use tidegate_core::engine::{EngineKind, Feature};
 use tidegate_core::protocol::Outcome;
 use tidegate_core::step::Step;
 
 use super::site::{Site, Subject};
-use crate::rig::{apply, apply_ok};
+use crate::rig::{apply, apply_ok, rolled_back};
 use crate::states::{at, listener, state};
 use crate::traffic::{Client, answering, ask_once, backend, free_port, own_address, until};
 
@@ -127,7 +127,9 @@ pub async fn datagrams_go_to_a_backend_and_back<S: Subject>() {
 fn reaches(vip: SocketAddr, from: Ipv4Addr) -> bool {
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&socket, &SocketAddr::from((from, 0))).unwrap();
-    rustix::net::connect(&socket, &vip).unwrap();
+    if rustix::net::connect(&socket, &vip).is_err() {
+        return false;
+    }
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = [0; 1];
@@ -192,7 +194,15 @@ pub async fn an_ipv6_listener_serves_ipv4_and_ipv6_backends<S: Subject>() {
     let six: SocketAddr = TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
     let one = backend(site.address);
     let agent = site.start().await;
-    apply_ok(&agent, &state(1, vec![(listener("http", six), vec![at(one)])])).await;
+    let wanted = state(1, vec![(listener("http", six), vec![at(one)])]);
+    if S::settings(&std::env::temp_dir()).kind() == EngineKind::Nftables {
+        // Packets are forwarded as they are: there is nobody who could speak the other family.
+        let report = apply(&agent, &wanted).await;
+        let cause = rolled_back(&report);
+        assert!(cause.step == Step::Render && cause.message.contains("does not translate"), "{cause:?}");
+        return;
+    }
+    apply_ok(&agent, &wanted).await;
     assert_eq!(answering(six), [one.port()].into());
     // The same port of IPv4 is somebody else's.
     let four = SocketAddr::new(IpAddr::V4(site.address), six.port());

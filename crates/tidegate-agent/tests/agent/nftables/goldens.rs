@@ -54,7 +54,7 @@ fn golden(name: &str, engine: &EngineSettings, state: &DesiredState) {
 #[test]
 fn what_only_this_engine_has_has_its_script() {
     let own = engine(|_| {});
-    // Those that every engine has are in goldens.rs.
+    // Those that every engine has are in conformance/goldens.rs.
     golden("every-address", &own, &one(|l| l.bind = "0.0.0.0:80".parse().unwrap(), pool(2)));
     golden("max-connections", &own, &one(|l| l.limits.max_connections = NonZeroU32::new(1000), pool(2)));
     golden("no-masquerade", &engine(|s| s.masquerade = Masquerade::Never), &one(|_| {}, pool(1)));

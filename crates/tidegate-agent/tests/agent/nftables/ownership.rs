@@ -1,6 +1,5 @@
 //! Tables of somebody else, missing rights, and what earlier scripts left.
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use tidegate_agent::Masquerade;
@@ -33,11 +32,26 @@ async fn a_foreign_table_of_our_name_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_table_that_is_not_as_remembered_loads_it_whole() {
+    let machines = Machines::new(2);
+    [1, 2].iter().for_each(|n| machines.serve(*n, PORT));
+    let agent = machines.agent(machines.settings(Masquerade::Always)).await;
+    for (revision, harm) in [(1, "flush map inet tidegate tcp4-t4"), (3, "delete table inet tidegate")] {
+        apply_ok(&agent, &four(revision, &pool(&[1]), |_| {})).await;
+        run("nft", &[harm]);
+        apply_ok(&agent, &four(revision + 1, &pool(&[1, 2]), |_| {})).await;
+        let asked = machines.on_client(|| [(); 4].map(|()| asking(false, 4).unwrap().ask().unwrap().0));
+        assert!(asked.contains(&1) && asked.contains(&2), "{harm}: {asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn without_the_right_to_it_the_cure_is_told() {
     let machines = Machines::new(1);
-    let powerless = machines.dir.path().join("nft");
-    std::fs::write(&powerless, "#!/bin/sh\nexec setpriv --reuid=65534 --clear-groups nft \"$@\"\n").unwrap();
-    std::fs::set_permissions(&powerless, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let [text, powerless] = ["text", "nft"].map(|name| machines.dir.path().join(name));
+    std::fs::write(&text, "#!/bin/sh\nexec setpriv --reuid=65534 --clear-groups nft \"$@\"\n").unwrap();
+    // By a program of its own: a file that this process has written may be open in the child of another test (ETXTBSY).
+    run("install", &["-m", "755", text.to_str().unwrap(), powerless.to_str().unwrap()]);
     let mut settings = machines.settings(Masquerade::Always);
     settings.binary = powerless;
     let agent = machines.agent(settings).await;

@@ -16,9 +16,9 @@ fn pool(count: u16) -> Vec<Backend> {
     (0..count).map(|n| backend(&format!("w{n}"), [10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]].into(), 80)).collect()
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
+/// The least disturbed one: other tests run beside this one.
+fn least(times: &[Duration]) -> Duration {
+    times.iter().copied().min().unwrap()
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn one_change_of_many_backends_takes_as_long_as_one_of_few() {
             run("nft", &["-f", script.to_str().unwrap()]);
             bare.push(begun.elapsed());
         }
-        let (ours, told, bare) = (median(ours), median(told), median(bare));
+        let (ours, told, bare) = (least(&ours), least(&told), least(&bare));
         eprintln!(
             "{count} backends: change to ack {ours:?}, loaded and proved in {told:?}, bare nft -f {bare:?}; {steps:?}"
         );
