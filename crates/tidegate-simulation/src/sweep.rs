@@ -41,6 +41,7 @@ const HANGS: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a thread says.
+#[allow(clippy::large_enum_variant, reason = "two words for each seed, and a seed takes a quarter of a second")]
 enum Word {
     Begins(usize, u64),
     Ends(usize, Result<Report, SimulationError>),

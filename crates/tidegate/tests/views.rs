@@ -5,7 +5,7 @@
 mod support;
 
 use insta::assert_snapshot;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{
     absent, ago, as_detail, as_status, detail, empty, healthy, history, history_of_orders, replicated, screen, troubled,
 };

@@ -83,8 +83,12 @@ pub fn inspect(raw: &RawConfig, base: &Path, role: Role, kubeconfig: bool, probl
     }
     if let Some(engine) = &agent.engine {
         let (templates, programs) = engine.files();
-        templates.into_iter().for_each(|file| drop(inspector.read(file)));
-        programs.into_iter().for_each(|file| inspector.program(file));
+        for file in templates {
+            drop(inspector.read(file));
+        }
+        for file in programs {
+            inspector.program(file);
+        }
     }
 }
 
