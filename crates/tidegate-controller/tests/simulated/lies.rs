@@ -121,7 +121,7 @@ async fn what_is_put_right_in_the_read_model_is_an_entry_of_the_log() {
     eventually(seconds(70), repaired, || format!("{:?}", world.store.inner().log.last())).await;
     let entry = world.store.inner().log.last().cloned().unwrap();
     let text = format!("document {first} of node {} was missing and is written again", lost.node);
-    assert_eq!(entry.repairs, [text.clone()]);
+    assert_eq!(entry.repairs, std::slice::from_ref(&text));
     assert!(entry.changes.is_empty() && entry.orders.is_empty() && !entry.is_election());
     let rows = HistoryRow::about(&entry, None);
     assert_eq!(rows.iter().map(|row| row.note.as_deref()).collect::<Vec<_>>(), [Some(text.as_str())]);
