@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod phases;
 mod servers;
+mod simulate;
 mod static_binary;
 mod test;
 
@@ -34,6 +35,8 @@ enum Command {
     Test(test::Options),
     /// The static binary of the image: build it, and try it in an empty root (minutes; needs root)
     Static(static_binary::Options),
+    /// Three controllers in virtual time: many seeds, one seed in full, or the hunt for planted bugs
+    Simulate(simulate::Options),
     /// Figures beside a baseline of the same run
     Bench(bench::Bench),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Bench(bench) => bench.run(),
         Command::Servers => servers::run(),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Check => check::run(),
         Command::Static(options) => static_binary::run(&options),
         Command::Test(options) => test::run(&options),

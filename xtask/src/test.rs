@@ -5,7 +5,7 @@ mod runner;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::phases::{Phases, cargo};
+use crate::phases::{Phases, cargo, run_cargo};
 use crate::{build, check, servers};
 
 #[derive(clap::Args)]
@@ -44,7 +44,16 @@ fn run_phases(phases: &mut Phases, options: &Options) -> Result<()> {
     if options.packages.is_empty() {
         phases.run("doc tests", doc_tests)?;
     }
-    phases.run("tests", || runner::run(found, options.jobs.unwrap_or_else(cores)))
+    phases.run("tests", || runner::run(found, options.jobs.unwrap_or_else(cores)))?;
+    if options.packages.is_empty() || options.packages.iter().any(|package| package == "tidegate-simulation") {
+        phases.run("planted bugs", planted_bugs)?;
+    }
+    Ok(())
+}
+
+/// Built apart: no other test, and no binary, has the bugs in it.
+fn planted_bugs() -> Result<()> {
+    run_cargo(&["test", "--quiet", "-p", "tidegate-simulation", "--features", "mutants", "--test", "mutants"])
 }
 
 /// Says something only when one fails: a result line for each crate without any would hide the one that counts.

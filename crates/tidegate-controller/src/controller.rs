@@ -133,7 +133,11 @@ impl Controller {
                 office.resign().await;
                 return Ok(());
             };
-            self.reconciler(record?, office, tasks).run(shutdown).await
+            let record = record?;
+            self.shared
+                .board
+                .set_unready("the store is read, but no complete LIST of the Nodes has come yet".to_owned());
+            self.reconciler(record, office, tasks).run(shutdown).await
         };
         tokio::select! {
             biased;

@@ -25,8 +25,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const TRIES: usize = 8;
 /// Its uid tells one cluster from another: it is there from the first start, and nobody may delete it.
 const IDENTITY: &str = "kube-system";
-/// In bytes; the API refuses an Event with more.
-const NOTE_LIMIT: usize = 1000;
 
 /// Writes through a [`kube::Client`]. Needs get and patch on nodes, get on the namespace kube-system, and create and patch
 /// on events (`events.k8s.io`) in namespace `default`, where Events of Nodes belong.
@@ -94,14 +92,10 @@ impl NodeWriter for KubeNodeWriter {
             Severity::Normal => EventType::Normal,
             Severity::Warning => EventType::Warning,
         };
-        let note = event.note.chars().scan(0, |bytes, c| {
-            *bytes += c.len_utf8();
-            (*bytes <= NOTE_LIMIT).then_some(c)
-        });
         let event = Event {
             type_,
             reason: event.reason.to_owned(),
-            note: Some(note.collect()),
+            note: Some(event.note.clone()),
             action: event.action.to_owned(),
             secondary: None,
         };

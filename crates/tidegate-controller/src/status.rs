@@ -39,6 +39,13 @@ impl Board {
         self.unready.store(Arc::new(why));
     }
 
+    /// A better reason, if there still is one: being ready once is enough.
+    pub(crate) fn still_unready(&self, why: String) {
+        if self.problem().is_some() {
+            self.set_unready(why);
+        }
+    }
+
     pub(crate) fn set_ready(&self) {
         if !self.unready.load().is_empty() {
             self.set_unready(String::new());

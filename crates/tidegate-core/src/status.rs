@@ -11,6 +11,7 @@ use crate::eligibility::Rule;
 use crate::guard::Guard;
 use crate::ids::{ClusterName, ListenerName, LoadBalancerName, NodeName, NodeUid};
 use crate::log::{LogEntry, Phase};
+use crate::order::Order;
 use crate::position::{Position, Term};
 use crate::protocol::{DriftReport, EngineHealth, LastError, Live};
 
@@ -212,6 +213,12 @@ pub struct NodeDetail {
     pub node: Option<NodeStatus>,
     /// What would change its state.
     pub outlook: String,
+    /// What an operator asked for, until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// What its deletion waits for, if it waits for our finalizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalizer: Option<FinalizerStatus>,
     /// Per load balancer: is it live there?
     pub load_balancers: Vec<NodeAtLoadBalancer>,
     /// Its latest changes, newest first.

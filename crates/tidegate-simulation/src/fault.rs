@@ -1,5 +1,6 @@
 //! What goes wrong, when and for how long.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::dice::Dice;
@@ -61,6 +62,49 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Its kind, in one word.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ApiCut { .. } => "ApiCut",
+            Self::ApiSlow { .. } => "ApiSlow",
+            Self::ListFails { .. } => "ListFails",
+            Self::ListHangs { .. } => "ListHangs",
+            Self::ListLies { .. } => "ListLies",
+            Self::WatchStalls { .. } => "WatchStalls",
+            Self::WatchDrops { .. } => "WatchDrops",
+            Self::WatchBreaks { .. } => "WatchBreaks",
+            Self::LeaseDown => "LeaseDown",
+            Self::StoreDown { .. } => "StoreDown",
+            Self::StoreCut { .. } => "StoreCut",
+            Self::StoreSlow => "StoreSlow",
+            Self::StoreAmbiguous => "StoreAmbiguous",
+            Self::AgentCut { .. } => "AgentCut",
+            Self::AgentDown { .. } => "AgentDown",
+            Self::AgentRestarts { .. } => "AgentRestarts",
+            Self::HooksLost { .. } => "HooksLost",
+            Self::HooksRepeat { .. } => "HooksRepeat",
+            Self::HooksLate { .. } => "HooksLate",
+            Self::ApplyFails { .. } => "ApplyFails",
+            Self::ApplySlow { .. } => "ApplySlow",
+            Self::Kill { .. } => "Kill",
+            Self::Terminate { .. } => "Terminate",
+            Self::Pause { .. } => "Pause",
+            Self::Clock { .. } => "Clock",
+        }
+    }
+
+    /// Whether it is over with its beginning, or stops a process: nobody meets it later.
+    pub(crate) const fn strikes_once(self) -> bool {
+        matches!(
+            self,
+            Self::WatchBreaks { .. }
+                | Self::AgentRestarts { .. }
+                | Self::Kill { .. }
+                | Self::Terminate { .. }
+                | Self::Pause { .. }
+        )
+    }
+
     /// Whether it troubles the controllers, rather than one load balancer.
     pub(crate) const fn troubles_control(self) -> bool {
         !matches!(
@@ -74,6 +118,17 @@ impl Fault {
                 | Self::ApplySlow { .. }
         )
     }
+}
+
+/// Numbers that stand for faults; some for the same one, which is so more frequent.
+const KINDS: u64 = 29;
+
+/// Whom a fault befalls, and which of two forms it takes.
+#[derive(Clone, Copy)]
+struct Party {
+    replica: ReplicaId,
+    agent: AgentId,
+    coin: bool,
 }
 
 /// A fault with its time.
@@ -104,18 +159,33 @@ pub(crate) fn plan_faults(dice: &mut Dice, agents: u8, start: Duration, end: Dur
     }
 }
 
+/// Every kind of fault that may come.
+pub(crate) fn names() -> BTreeSet<&'static str> {
+    let (replica, agent, any) = (ReplicaId(0), AgentId(0), Duration::ZERO);
+    let kinds = (0..KINDS).map(|kind| fault_of(kind, Party { replica, agent, coin: true }, (any, any)));
+    kinds.map(|(fault, _)| fault.name()).collect()
+}
+
 fn any_fault(dice: &mut Dice, agents: u8) -> (Fault, Duration) {
     let replica = ReplicaId(u8::try_from(dice.below(u64::from(REPLICAS))).unwrap_or(0));
     let agent = AgentId(u8::try_from(dice.below(u64::from(agents))).unwrap_or(0));
-    let (coin, kind) = (dice.one_in(2), dice.below(29));
-    let (short, long) = (dice.seconds(2, 45), dice.seconds(30, 280));
+    let (coin, kind) = (dice.one_in(2), dice.below(KINDS));
+    let lengths = (dice.seconds(2, 45), dice.seconds(30, 280));
+    match fault_of(kind, Party { replica, agent, coin }, lengths) {
+        (fault @ Fault::WatchStalls { .. }, _) if coin => (fault, dice.seconds(300, 600)),
+        planned => planned,
+    }
+}
+
+fn fault_of(kind: u64, party: Party, (short, long): (Duration, Duration)) -> (Fault, Duration) {
+    let Party { replica, agent, coin } = party;
     match kind {
         0 => (Fault::ApiCut { replica, hangs: coin }, short),
         1 => (Fault::ApiSlow { replica }, long),
         2 => (Fault::ListFails { replica }, long),
         3 => (Fault::ListHangs { replica }, long),
         4 => (Fault::ListLies { replica }, long),
-        5 => (Fault::WatchStalls { replica }, if coin { dice.seconds(300, 600) } else { long }),
+        5 => (Fault::WatchStalls { replica }, long),
         6 | 7 => (Fault::WatchDrops { replica }, long),
         8 => (Fault::WatchBreaks { replica }, Duration::ZERO),
         9 => (Fault::LeaseDown, short),

@@ -13,6 +13,8 @@ mod dice;
 mod edge;
 mod fault;
 mod happening;
+#[cfg(feature = "mutants")]
+mod hunt;
 mod kubernetes;
 mod life;
 mod operator;
@@ -30,6 +32,8 @@ mod weather;
 mod world;
 
 pub use count::Counts;
+#[cfg(feature = "mutants")]
+pub use hunt::{Prey, hunt};
 pub use run::{Report, SimulationError, simulate};
 pub use sweep::{Sweep, Tally, sweep};
 pub use violation::{Invariant, Violation};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tidegate_core::class::ErrorClass;
 use tidegate_core::order::OrderKind;
 use tokio::time::{Instant, sleep_until};
 
@@ -43,17 +44,38 @@ pub struct Report {
     pub steps: u64,
     /// How often what happened.
     pub counts: Counts,
+    /// How often each fault made a difference.
+    pub strikes: BTreeMap<&'static str, u64>,
     /// The end of the trace, or all of it.
     pub trace: Vec<String>,
 }
 
 /// Why a seed could not be run.
 #[derive(Debug, Error)]
-#[error("starting the runtime of a simulation: {source}; cure: check the limits of open files (ulimit -n)")]
-pub struct SimulationError {
-    /// Why.
-    #[from]
-    source: std::io::Error,
+pub enum SimulationError {
+    /// The runtime did not start.
+    #[error("starting the runtime of a simulation: {source}; cure: check the limits of open files (ulimit -n)")]
+    Runtime {
+        /// Why.
+        #[from]
+        source: std::io::Error,
+    },
+    /// A seed goes on and on in real time, or broke off.
+    #[error("seed {seed} does not end; cure: find out why: cargo xtask simulate --seed {seed}, and a debugger")]
+    NoEnd {
+        /// Which.
+        seed: u64,
+    },
+}
+
+impl SimulationError {
+    /// Whether to try again.
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Runtime { .. } => ErrorClass::Transient,
+            Self::NoEnd { .. } => ErrorClass::Permanent,
+        }
+    }
 }
 
 /// Runs one seed on this thread. With `whole_trace` the report holds every event.
@@ -130,7 +152,7 @@ impl Run {
             state.trace.note(now, format_args!("ends: {fault:?}"));
             state.weather.end(fault, now);
         }
-        let has = |fault| self.world.state().weather.has(fault);
+        let has = |fault| self.world.state().weather.lasts(fault);
         match fault {
             Fault::Kill { replica } | Fault::Terminate { replica }
                 if !has(Fault::Kill { replica }) && !has(Fault::Terminate { replica }) =>
@@ -175,7 +197,7 @@ impl Run {
 
     fn report(&self, seed: u64) -> Report {
         let mut state = self.world.state();
-        let counts = state.oracle.counts;
+        let (counts, strikes) = (state.oracle.counts, state.weather.strikes());
         let trace: &mut Trace = &mut state.trace;
         Report {
             seed,
@@ -183,6 +205,7 @@ impl Run {
             digest: trace.digest(),
             steps: trace.steps(),
             counts,
+            strikes,
             trace: trace.take_lines(),
         }
     }

@@ -1,5 +1,6 @@
 //! Which faults there are at this moment.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ const STALE_NEWS: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(crate) struct Weather {
     faults: Vec<Fault>,
+    /// How often each made a difference.
+    strikes: RefCell<BTreeMap<&'static str, u64>>,
     /// When anything was last in trouble.
     trouble: Duration,
     /// When the controllers were last in trouble.
@@ -24,6 +27,9 @@ pub(crate) struct Weather {
 impl Weather {
     pub(crate) fn begin(&mut self, fault: Fault, now: Duration) {
         self.faults.push(fault);
+        if fault.strikes_once() {
+            self.struck(fault);
+        }
         self.noticed(fault, now);
     }
 
@@ -52,7 +58,7 @@ impl Weather {
     /// Whether this controller's watch may tell old news.
     pub(crate) fn watch_lags(&self, replica: ReplicaId, now: Duration) -> bool {
         let lately = self.stalled.get(&replica).is_some_and(|at| *at + STALE_NEWS > now);
-        lately || self.has(Fault::WatchStalls { replica })
+        lately || self.lasts(Fault::WatchStalls { replica })
     }
 
     /// Since when the controllers have had nothing to struggle with.
@@ -60,8 +66,26 @@ impl Weather {
         if self.faults.iter().any(|f| f.troubles_control()) { now } else { self.control_trouble }
     }
 
+    /// Whether something meets this fault; that counts.
     pub(crate) fn has(&self, fault: Fault) -> bool {
+        let lasts = self.lasts(fault);
+        if lasts {
+            self.struck(fault);
+        }
+        lasts
+    }
+
+    pub(crate) fn lasts(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
+    }
+
+    /// How often each fault made a difference.
+    pub(crate) fn strikes(&self) -> BTreeMap<&'static str, u64> {
+        self.strikes.borrow().clone()
+    }
+
+    fn struck(&self, fault: Fault) {
+        *self.strikes.borrow_mut().entry(fault.name()).or_default() += 1;
     }
 
     /// Whether the API does not answer this controller, and then whether it hangs.
@@ -82,7 +106,10 @@ impl Weather {
     /// How far this controller's wall clock is off, in seconds.
     pub(crate) fn clock_error(&self, replica: ReplicaId) -> i64 {
         let off = self.faults.iter().find_map(|f| match f {
-            Fault::Clock { replica: of, hours } if *of == replica => Some(i64::from(*hours) * 3600),
+            Fault::Clock { replica: of, hours } if *of == replica => {
+                self.struck(*f);
+                Some(i64::from(*hours) * 3600)
+            }
             _ => None,
         });
         off.unwrap_or(0)

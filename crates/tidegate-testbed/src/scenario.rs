@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tidegate_core::engine::EngineKind;
 use tidegate_core::log::Phase;
 use tidegate_core::status::{ClusterStatus, NodeStatus};
 
 use crate::measure::{ApiClock, Sighting, StatusReader};
+use crate::servers::ensure_envoy;
 use crate::site::Tidegate;
 use crate::{Site, SiteOptions};
 
@@ -25,6 +27,9 @@ pub struct RunConfig {
     pub join_delay: &'static str,
     pub drain_timeout: &'static str,
     pub resync: &'static str,
+    /// What carries the traffic; `custom` is not among them.
+    pub engine: EngineKind,
+    /// For nginx.
     pub min_reload_interval: &'static str,
     /// A template of the user's own.
     pub template: Option<PathBuf>,
@@ -41,6 +46,7 @@ impl Default for RunConfig {
             join_delay: "1s",
             drain_timeout: "12s",
             resync: "60s",
+            engine: EngineKind::Nginx,
             min_reload_interval: "1s",
             template: None,
             nodes: "",
@@ -54,7 +60,6 @@ impl RunConfig {
     pub fn yaml(&self, site: &Site) -> String {
         let folder = site.folder().display();
         let extra = if self.nodes.is_empty() { String::new() } else { format!(", {}", self.nodes) };
-        let template = self.template.as_ref().map(|path| format!(", template: {}", path.display())).unwrap_or_default();
         format!(
             "cluster: {{ name: testbed, kubeconfig: {kubeconfig} }}
 nodes: {{ joinDelay: {join}, drainTimeout: {drain}{extra} }}
@@ -64,21 +69,41 @@ listeners:
   - {{ name: http, bind: \"0.0.0.0:{PORT}\", targetPort: 80 }}
 agent:
   stateDir: {folder}/agent
-  engine: {{ nginx: {{ configFile: {config_file}, minReloadInterval: {reload}{template} }} }}
+  engine: {{ {engine}: {{ configFile: {config_file}{keys} }} }}
 api: {{ listen: {API} }}
 ",
             kubeconfig = site.kubeconfig().display(),
             join = self.join_delay,
             drain = self.drain_timeout,
             resync = self.resync,
+            engine = self.engine,
             config_file = self.config_file(site).display(),
-            reload = self.min_reload_interval,
+            keys = self.engine_keys(),
         )
     }
 
-    /// Where nginx's configuration is.
+    fn engine_keys(&self) -> String {
+        let template = self.template.as_ref().map(|path| format!(", template: {}", path.display())).unwrap_or_default();
+        match self.engine {
+            EngineKind::Nginx => format!(", minReloadInterval: {}{template}", self.min_reload_interval),
+            // Without one in the cache the check of the configuration says what is missing.
+            EngineKind::Envoy => {
+                let binary = ensure_envoy().unwrap_or_else(|_| PathBuf::from("envoy"));
+                format!(", binary: {}{template}", binary.display())
+            }
+            _ => template,
+        }
+    }
+
+    /// Where the engine's configuration is.
     pub fn config_file(&self, site: &Site) -> PathBuf {
-        self.config_file.clone().unwrap_or_else(|| site.folder().join("nginx.conf"))
+        let name = match self.engine {
+            EngineKind::Haproxy => "haproxy.cfg",
+            EngineKind::Envoy => "envoy.json",
+            EngineKind::Nftables => "nftables.nft",
+            EngineKind::Nginx | EngineKind::Custom => "nginx.conf",
+        };
+        self.config_file.clone().unwrap_or_else(|| site.folder().join(name))
     }
 }
 

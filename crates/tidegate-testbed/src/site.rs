@@ -24,6 +24,7 @@ use crate::process::Spec;
 use crate::relay::Relay;
 use crate::run::{self, Scratch};
 use crate::traffic::{Traffic, TrafficOptions};
+pub use rights::Rights;
 pub use tidegate::Tidegate;
 
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ pub struct SiteOptions {
     pub workers: u32,
     pub cluster: ClusterOptions,
     pub ingress: IngressOptions,
+    pub rights: Rights,
     /// The binary under test: `$TIDEGATE_BIN`, else `target/debug/tidegate`.
     pub binary: PathBuf,
 }
@@ -42,6 +44,7 @@ impl Default for SiteOptions {
             workers: 3,
             cluster: ClusterOptions { controller_manager: true, ..ClusterOptions::default() },
             ingress: IngressOptions::default(),
+            rights: Rights::default(),
             binary: tidegate::default_binary(),
         }
     }
@@ -91,7 +94,7 @@ impl Site {
         let mut lab = Lab::new()?;
         let client = lab.add_host("client")?;
         let cluster = Cluster::start(options.cluster.clone()).await?;
-        let kubeconfig = rights::grant(&cluster).await?;
+        let kubeconfig = options.rights.grant(&cluster).await?;
         let scratch = run::current()?.scratch("site")?;
         let (workers, lbs) = (BTreeMap::new(), BTreeMap::new());
         let mut site = Self { workers, lbs, client, lab, cluster, options, kubeconfig, scratch };

@@ -1,6 +1,8 @@
 //! Nodes are added, deleted, excluded and announced by the autoscaler while clients never stop: nothing may fail.
 
 use anyhow::Result;
+use rstest::rstest;
+use tidegate_core::engine::EngineKind;
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_testbed::SiteOptions;
@@ -9,9 +11,19 @@ use tidegate_testbed::traffic::TrafficOptions;
 
 const REQUESTS: u64 = 100_000;
 
+/// Two loads at a time would measure each other.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[rstest]
+#[case(EngineKind::Nginx)]
+#[case(EngineKind::Haproxy)]
+#[case(EngineKind::Envoy)]
+#[case(EngineKind::Nftables)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_fails_in_planned_changes() -> Result<()> {
-    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), RunConfig::default()).await?;
+async fn no_request_fails_in_planned_changes(#[case] engine: EngineKind) -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let config = RunConfig { engine, ..RunConfig::default() };
+    let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), config).await?;
     let target = scene.site.lb_address(PORT)?;
     let traffic = scene.site.traffic(TrafficOptions::heavy(target))?;
     let mut rounds = 0;
@@ -20,7 +32,7 @@ async fn no_request_fails_in_planned_changes() -> Result<()> {
         one_round(&mut scene, rounds).await?;
     }
     let total = traffic.stop().await?;
-    println!("{rounds} rounds of changes: {total}");
+    println!("{engine}: {rounds} rounds of changes: {total}");
     assert_eq!(total.failed(), 0, "{total}");
     assert_eq!(total.retried_reset, 0, "a reused connection was reset: {total}");
     assert!(total.new.sent > 20_000 && total.keepalive.sent > 20_000, "both classes must be busy: {total}");

@@ -7,9 +7,9 @@ mod support;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use support::{
-    absent, as_detail, as_status, detail, empty, healthy, history, history_of_orders, replicated, screen, troubled,
+    absent, ago, as_detail, as_status, detail, empty, healthy, history, history_of_orders, replicated, screen, troubled,
 };
-use tidegate::command::explain::{Explained, explain_text};
+use tidegate::command::explain::explain_text;
 use tidegate::command::history::history_table;
 use tidegate::command::order::reply_text;
 use tidegate::command::status::status_text;
@@ -19,10 +19,6 @@ use tidegate_controller::OrderReply;
 use tidegate_core::ids::NodeName;
 use tidegate_core::order::OrderKind;
 use tidegate_core::status::HistoryRow;
-
-fn explained(json: Value) -> Explained {
-    Explained { detail: as_detail(json), finalizer: None }
-}
 
 #[test]
 fn status_when_all_is_well() {
@@ -54,24 +50,33 @@ fn status_on_a_narrow_terminal() {
 
 #[test]
 fn explain_a_draining_node() {
-    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &explained(detail()), &screen(None));
+    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &as_detail(detail()), &screen(None));
     assert!(text.lines().count() <= 24, "it must fit on one screen:\n{text}");
     assert_snapshot!(text);
 }
 
 #[test]
 fn explain_a_node_that_is_gone() {
-    assert_snapshot!(explain_text(&NodeName::parse("worker-9").unwrap(), &explained(absent()), &screen(None)));
+    assert_snapshot!(explain_text(&NodeName::parse("worker-9").unwrap(), &as_detail(absent()), &screen(None)));
 }
 
 #[test]
 fn explain_a_node_whose_deletion_waits() {
     let status = as_status(replicated());
-    let mut explained = explained(detail());
-    explained.finalizer = Some(status.finalizers[0].clone());
-    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &explained, &screen(None));
+    let mut detail = as_detail(detail());
+    detail.finalizer = Some(status.finalizers[0].clone());
+    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &detail, &screen(None));
     let line = text.lines().find(|line| line.starts_with("  deletion ")).unwrap();
     assert_eq!(line, "  deletion waits for lb-3 to let go of it, released in 1m 20s at the latest");
+}
+
+#[test]
+fn explain_names_an_order_even_while_another_rule_speaks() {
+    let mut detail = detail();
+    detail["order"] = json!({ "node": "worker-2", "by": "anna@ops-1", "why": "new disk", "since": ago(600) });
+    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &as_detail(detail), &screen(None));
+    let line = text.lines().find(|line| line.starts_with("  ordered ")).unwrap();
+    assert_eq!(line, "  ordered  out by anna@ops-1, 10m ago: new disk; `tidegate undrain worker-2` takes it back");
 }
 
 #[test]

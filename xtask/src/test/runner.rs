@@ -25,8 +25,8 @@ struct Report {
     first_error: Option<anyhow::Error>,
 }
 
-/// Load generators: beside another test they would measure a busy machine.
-const ALONE: &[&str] = &["tidegate-testbed::planned_changes", "tidegate-testbed::burst"];
+/// Load generators, which beside another test would measure a busy machine; and what keeps every core busy itself.
+const ALONE: &[&str] = &["tidegate-testbed::planned_changes", "tidegate-testbed::burst", "tidegate-simulation::seeds"];
 
 /// Runs all, also after a failure, and fails when any has failed.
 pub(super) fn run(binaries: Vec<Binary>, jobs: usize) -> Result<()> {

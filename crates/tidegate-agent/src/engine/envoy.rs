@@ -9,6 +9,7 @@ mod answer;
 mod build;
 mod check;
 mod document;
+mod endpoints;
 mod http;
 mod live;
 mod paths;
@@ -38,9 +39,10 @@ use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
 pub use build::{Build, BuildError};
-pub use paths::{Paths, PathsError};
+pub use paths::Paths;
 pub use render::{EnvoyView, Renderer};
 
+use super::paths::PathsError;
 use super::vouched::Vouched;
 use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, failure, log_limit};
 use crate::command::{CommandRunner, located};

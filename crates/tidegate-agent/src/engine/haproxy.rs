@@ -5,6 +5,7 @@
 //! that come during a reload. What a worker was started with is told by its `description`; what it serves, by
 //! `show servers state`.
 
+mod build;
 mod change;
 mod check;
 mod config;
@@ -12,6 +13,7 @@ mod converge;
 mod info;
 mod live;
 mod master;
+mod process;
 mod render;
 mod runtime;
 mod server;
@@ -23,43 +25,33 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use thiserror::Error;
-use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
+pub use build::HaproxyError;
 pub use render::Renderer;
 pub use view::{HaproxyView, Paths};
 
-use super::paths::PathsError;
 use super::vouched::Vouched;
-use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, daemon, failure, listening, log_limit};
-use crate::command::{CommandError, CommandLine, CommandRunner, located};
+use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, failure, log_limit};
+use crate::command::{CommandRunner, located};
 use crate::connections::{Connections, CountError};
 use crate::file::{Seal, unseal};
 use crate::pipeline::blocking;
 use crate::settings::HaproxySettings;
 use change::distance;
 use config::Config;
-use converge::{Converged, Loading, Reached, in_place, taken};
+use converge::{Converged, Reached, in_place};
 use master::Master;
 use runtime::{Runtime, Worker};
 use tidy::{Chores, Tidier};
-
-/// A program that only prints its version has no reason to take longer.
-const VERSION_LIMIT: Duration = Duration::from_secs(10);
-
-/// A worker lets go of its ports within milliseconds.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
-const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// Drives one HAProxy.
 pub struct Haproxy {
@@ -74,42 +66,6 @@ pub struct Haproxy {
     commands: Arc<dyn CommandRunner>,
 }
 
-/// An HAProxy that cannot be driven.
-#[derive(Debug, Error)]
-pub enum HaproxyError {
-    /// Its files would have unusable paths.
-    #[error(transparent)]
-    Paths(#[from] PathsError),
-    /// It does not run.
-    #[error(
-        "asking HAProxy for its version: {source}; cure: apt-get install haproxy, or set agent.engine.haproxy.binary"
-    )]
-    Ask {
-        /// Why.
-        #[from]
-        source: CommandError,
-    },
-    /// It is something else.
-    #[error("`{command}` does not say what it is: {output:?}; cure: set agent.engine.haproxy.binary to an haproxy")]
-    NotHaproxy {
-        /// What was run.
-        command: String,
-        /// What it printed.
-        output: String,
-    },
-}
-
-impl HaproxyError {
-    /// Whether to retry.
-    pub fn class(&self) -> ErrorClass {
-        match self {
-            Self::Paths(error) => error.class(),
-            Self::Ask { source } => source.class(),
-            Self::NotHaproxy { .. } => ErrorClass::Permanent,
-        }
-    }
-}
-
 impl Haproxy {
     /// An HAProxy of these settings, whose own files live in `state_dir`; asks the program for its version.
     pub async fn new(
@@ -119,7 +75,7 @@ impl Haproxy {
     ) -> Result<Self, HaproxyError> {
         let paths = Paths::in_dir(state_dir)?;
         let binary = located(&settings.binary);
-        let version = version(&binary, commands.as_ref()).await?;
+        let version = build::version(&binary, commands.as_ref()).await?;
         Ok(Self {
             renderer: Renderer::new(settings, &paths)?,
             runtime: Runtime::at(&paths),
@@ -150,56 +106,6 @@ impl Haproxy {
             Seal::Broken | Seal::Missing => None,
         }
     }
-
-    async fn load(&self, master: Option<Master>, wanted: Config) -> Result<Box<dyn Confirmation>, Failure> {
-        let ours = master.map(|master| master.family()).unwrap_or_default();
-        // HAProxy makes its old process let go of every port while it cannot have a new one: never let it come to that.
-        if let Some(at) = listening::taken(&wanted.binds, &ours) {
-            return Err(taken(at, &self.config_file));
-        }
-        let log_from = daemon::length(&self.paths.log);
-        let earlier = master.map(|master| master.workers()).unwrap_or_default();
-        let failed_before = match master {
-            Some(master) => {
-                let before = self.runtime.failed_reloads().await;
-                master.reload()?;
-                before
-            }
-            None => {
-                self.start().await?;
-                None
-            }
-        };
-        let (runtime, paths, config_file) = (self.runtime.clone(), self.paths.clone(), self.config_file.clone());
-        Ok(Box::new(Loading { runtime, wanted, paths, config_file, earlier, failed_before, log_from }))
-    }
-
-    /// In the foreground, so that it says what is wrong, and in a session of its own, so that it outlives this agent.
-    async fn start(&self) -> Result<(), Failure> {
-        // A pid file of another life would name the wrong process.
-        drop(std::fs::remove_file(&self.paths.pid_file));
-        let master_socket = format!("{},mode,600", self.paths.master_socket.display());
-        let arguments = [
-            "-W".into(),
-            "-db".into(),
-            "-S".into(),
-            master_socket.into(),
-            "-p".into(),
-            self.paths.pid_file.clone().into_os_string(),
-            "-f".into(),
-            self.config_file.clone().into_os_string(),
-        ];
-        daemon::start(&self.binary, &arguments, &self.paths.log).await?;
-        tracing::info!(config = %self.config_file.display(), "started HAProxy");
-        Ok(())
-    }
-}
-
-async fn version(binary: &Path, commands: &dyn CommandRunner) -> Result<String, HaproxyError> {
-    let command = CommandLine { program: binary.to_owned(), args: vec!["-v".into()], limit: VERSION_LIMIT };
-    let output = commands.run(&command).await?.output;
-    let version = output.strip_prefix("HAProxy version ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
-    version.ok_or_else(|| HaproxyError::NotHaproxy { command: command.to_string(), output })
 }
 
 impl Render for Haproxy {
@@ -282,23 +188,10 @@ impl Engine for Haproxy {
     }
 
     async fn stop(&self) -> Result<(), Failure> {
-        let Some(master) = self.master() else { return Ok(()) };
-        master.quit()?;
-        let deadline = tokio::time::Instant::now() + STOP_LIMIT;
-        while self.runtime.worker().await.is_ok_and(|worker| !worker.info.stopping) {
-            if tokio::time::Instant::now() > deadline {
-                let message = "HAProxy was told to end and goes on taking connections";
-                return Err(failure::transient(
-                    Step::Reload,
-                    message,
-                    "end it by the pid in agent.stateDir/haproxy.pid",
-                ));
-            }
-            tokio::time::sleep(STOP_POLL).await;
+        match self.master() {
+            Some(master) => self.end(master).await,
+            None => Ok(()),
         }
-        // It lives as long as its connections, but it can be told nothing any more.
-        drop(std::fs::remove_file(&self.paths.pid_file));
-        Ok(())
     }
 
     fn pulse(&self) -> Pulse {

@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::needless_for_each,
     reason = "a test that stops is a test that fails"
 )]
 

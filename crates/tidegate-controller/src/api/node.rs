@@ -3,6 +3,7 @@
 use tidegate_core::desired::Backend;
 use tidegate_core::ids::NodeName;
 use tidegate_core::log::Phase;
+use tidegate_core::order::Order;
 use tidegate_core::status::{NodeAtLoadBalancer, NodeDetail, NodeStatus};
 
 use super::ApiState;
@@ -34,7 +35,9 @@ pub(super) async fn detail(state: &ApiState, name: NodeName) -> Result<NodeDetai
         now: state.clock.now(),
     });
     let load_balancers = state.board.balancers().map(|b| at_balancer(&b, &picture, &name)).collect();
-    Ok(NodeDetail { node, outlook, load_balancers, history })
+    let order = order_about(&picture, node.as_ref(), &name).cloned();
+    let finalizer = picture.finalizers.iter().find(|f| f.node == name).cloned();
+    Ok(NodeDetail { node, outlook, order, finalizer, load_balancers, history })
 }
 
 /// Of two nodes that had one name, the one that is still observed or serves.
@@ -44,6 +47,14 @@ fn of_name<'a>(picture: &'a Picture, name: &NodeName) -> Option<&'a NodeStatus> 
         Phase::Draining => 1,
         Phase::Out => 2,
     })
+}
+
+/// An order outlives the sight of its node until it is certain that the node is gone.
+fn order_about<'a>(picture: &'a Picture, node: Option<&NodeStatus>, name: &NodeName) -> Option<&'a Order> {
+    match node {
+        Some(node) => picture.orders.get(&node.uid),
+        None => picture.orders.iter().map(|(_, order)| order).find(|order| order.node == *name),
+    }
 }
 
 fn at_balancer(balancer: &Balancer, picture: &Picture, name: &NodeName) -> NodeAtLoadBalancer {

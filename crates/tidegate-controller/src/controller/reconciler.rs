@@ -160,11 +160,14 @@ impl Reconciler {
     async fn take(&mut self, input: Input) -> Result<(), ControllerError> {
         match input {
             Input::Listed { started, took, result } => {
-                let complete = result.is_ok();
+                let failed = result.as_ref().err().map(ToString::to_string);
                 self.gather.listed(started, took, result);
-                if complete {
-                    self.shared.board.set_ready();
-                    self.housekeeper.resynced(self.record.log(), self.shared.clock.now());
+                match failed {
+                    None => {
+                        self.shared.board.set_ready();
+                        self.housekeeper.resynced(self.record.log(), self.shared.clock.now());
+                    }
+                    Some(error) => self.shared.board.still_unready(format!("the Nodes cannot be listed: {error}")),
                 }
             }
             Input::Confirmed { name, uid, result } => self.gather.confirmed(&name, &uid, result),

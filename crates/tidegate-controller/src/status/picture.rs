@@ -7,6 +7,7 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::ids::ListenerName;
 use tidegate_core::ledger::Ledger;
 use tidegate_core::membership::Membership;
+use tidegate_core::order::Orders;
 use tidegate_core::plan::Plan;
 use tidegate_core::protocol::Live;
 use tidegate_core::status::{FinalizerStatus, Frozen, GuardStatus, Leader, NodeStatus};
@@ -25,6 +26,7 @@ pub(crate) struct Picture {
     pub(crate) nodes: Vec<NodeStatus>,
     pub(crate) guards: Vec<GuardStatus>,
     pub(crate) finalizers: Vec<FinalizerStatus>,
+    pub(crate) orders: Orders,
     /// When the last LIST that finished had been started.
     pub(crate) last_list: Option<Instant>,
 }
@@ -61,6 +63,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) published: Option<Arc<DesiredState>>,
     pub(crate) starved: &'a [ListenerName],
     pub(crate) finalizers: Vec<FinalizerStatus>,
+    pub(crate) orders: &'a Orders,
     pub(crate) trouble: Trouble,
     pub(crate) last_list: Option<Instant>,
 }
@@ -79,6 +82,7 @@ impl Memory {
             nodes: node_statuses(scene.plan, scene.membership, &mut self.rules, now),
             guards: guard_statuses(&scene.plan.holds, scene.starved, &mut self.holds, now),
             finalizers: scene.finalizers,
+            orders: scene.orders.clone(),
             last_list: scene.last_list,
         }
     }

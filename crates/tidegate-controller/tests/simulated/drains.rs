@@ -58,6 +58,21 @@ async fn an_order_ends_with_its_node_and_bad_ones_are_refused_in_words() {
     running.stop().await.unwrap();
 }
 
+/// Seed 174 of the simulation: a load balancer that stays behind the log holds up whoever waits for its word.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_changes_no_pool_reaches_the_load_balancers_all_the_same() {
+    let world = World::new(workers(3));
+    world.cluster.edit("w3", |node| {
+        node.labels.insert("node.kubernetes.io/exclude-from-external-load-balancers".into(), String::new());
+    });
+    let running = world.start();
+    world.until_live(&["w1", "w2"], seconds(1)).await;
+    let reply = running.api.drain(name("w3"), "ann".into(), String::new()).await.unwrap();
+    let live = || world.agents[0].inner().live.as_ref().map(|state| state.position);
+    eventually(seconds(1), || live() == Some(reply.position), || format!("{:?}", live())).await;
+    running.stop().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_when_the_last_connection_has_gone_and_costs_no_write_before() {
     let world = World::new(workers(3));

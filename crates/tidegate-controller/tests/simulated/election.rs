@@ -227,3 +227,23 @@ async fn a_new_leader_waits_for_a_store_that_does_not_answer_and_then_leads() {
     world.until_live(&["w1", "w2", "w3", "w4"], seconds(11)).await;
     two.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_announcement_of_a_replica_that_was_silent_for_ten_minutes_is_taken_away() {
+    let world = replicated(3);
+    let [one, two] = start(&world, ["one", "two"]).await;
+    let last_word = tidegate_controller::Clock::now(&world.clock);
+    lease(&world).inner().replicas.insert("gone".to_owned(), last_word);
+    let announced = || lease(&world).inner().replicas.contains_key("gone");
+    let listed = || one.status().replicas.iter().any(|replica| replica.holder == "gone");
+    eventually(seconds(15), listed, || format!("{:?}", one.status().replicas)).await;
+    sleep(seconds(50)).await;
+    assert!(announced() && !listed(), "silent for a minute: kept, and not shown");
+    sleep(seconds(530)).await;
+    assert!(announced(), "it may still come back");
+    eventually(seconds(30), || !announced(), || "it is never forgotten".into()).await;
+    let both = || lease(&world).inner().replicas.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(both(), ["one", "two"]);
+    one.stop().await.unwrap();
+    two.stop().await.unwrap();
+}

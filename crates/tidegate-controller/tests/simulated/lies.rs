@@ -2,6 +2,7 @@
 
 use tidegate_controller::WatchEvent;
 use tidegate_core::log::Phase;
+use tidegate_core::status::HistoryRow;
 use tokio::time::sleep;
 
 use crate::world::{World, eventually, not_ready, seconds, worker, workers};
@@ -105,5 +106,27 @@ async fn a_watch_that_begins_anew_with_an_old_set_moves_nothing_back() {
     world.cluster.say(&WatchEvent::Listed(workers(2)));
     sleep(seconds(5)).await;
     assert_eq!(world.cluster.state().lists, lists + 1);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_right_in_the_read_model_is_an_entry_of_the_log() {
+    let world = World::new(workers(2));
+    let running = world.start();
+    world.until_live(&["w1", "w2"], seconds(1)).await;
+    sleep(seconds(2)).await;
+    let first = world.store.inner().documents.keys().next().cloned().unwrap();
+    let lost = world.store.inner().documents.remove(&first).unwrap();
+    let repaired = || world.store.inner().log.last().is_some_and(|entry| !entry.repairs.is_empty());
+    eventually(seconds(70), repaired, || format!("{:?}", world.store.inner().log.last())).await;
+    let entry = world.store.inner().log.last().cloned().unwrap();
+    let text = format!("document {first} of node {} was missing and is written again", lost.node);
+    assert_eq!(entry.repairs, [text.clone()]);
+    assert!(entry.changes.is_empty() && entry.orders.is_empty() && !entry.is_election());
+    let rows = HistoryRow::about(&entry, None);
+    assert_eq!(rows.iter().map(|row| row.note.as_deref()).collect::<Vec<_>>(), [Some(text.as_str())]);
+    let commits = world.store.commits();
+    sleep(seconds(180)).await;
+    assert_eq!(world.store.commits(), commits, "it is told once");
     running.stop().await.unwrap();
 }

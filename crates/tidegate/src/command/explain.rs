@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-use tidegate_core::eligibility::Rule;
 use tidegate_core::ids::NodeName;
-use tidegate_core::status::{ClusterStatus, FinalizerStatus, NodeAtLoadBalancer, NodeDetail, NodeStatus};
+use tidegate_core::status::{NodeAtLoadBalancer, NodeDetail, NodeStatus};
 
 use super::history::history_table;
 use super::status::{held, phase_paint};
@@ -21,42 +19,26 @@ const RECENT: usize = 8;
 pub async fn explain(args: &ExplainArgs, screen: Screen) -> Result<Exit, CommandError> {
     let client = ApiClient::from_args(&args.api)?;
     let detail = client.node(&args.node).await?;
-    let finalizer = match &detail.node {
-        Some(node) if node.rule == Rule::Deleting => deletion(client.status().await?, &args.node),
-        _ => None,
-    };
-    let explained = Explained { detail, finalizer };
     match args.output {
-        Output::Json => print_json(&explained)?,
-        Output::Table => print(&explain_text(&args.node, &explained, &screen.refreshed()))?,
+        Output::Json => print_json(&detail)?,
+        Output::Table => print(&explain_text(&args.node, &detail, &screen.refreshed()))?,
     }
     Ok(Exit::Fine)
 }
 
-/// Everything about a node.
-#[derive(Debug, Serialize)]
-pub struct Explained {
-    /// What the API says about it.
-    #[serde(flatten)]
-    pub detail: NodeDetail,
-    /// What its deletion waits for, if it waits for us.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finalizer: Option<FinalizerStatus>,
-}
-
-fn deletion(status: ClusterStatus, node: &NodeName) -> Option<FinalizerStatus> {
-    status.finalizers.into_iter().find(|finalizer| finalizer.node == *node)
-}
-
 /// The explanation as a person reads it.
-pub fn explain_text(name: &NodeName, explained: &Explained, screen: &Screen) -> String {
-    let Explained { detail, finalizer } = explained;
+pub fn explain_text(name: &NodeName, detail: &NodeDetail, screen: &Screen) -> String {
     let mut text = match &detail.node {
         Some(node) => present(node, &detail.outlook, screen),
         None => absent(name, &detail.outlook, screen),
     };
-    if let Some(finalizer) = finalizer {
-        // Writing to a String cannot fail.
+    // Writing to a String cannot fail.
+    if let Some(order) = &detail.order {
+        let why = if order.why.is_empty() { String::new() } else { format!(": {}", one_line(&order.why)) };
+        let (by, since) = (one_line(&order.by), screen.ago(order.since));
+        let _ = writeln!(text, "  ordered  out by {by}, {since}{why}; `tidegate undrain {name}` takes it back");
+    }
+    if let Some(finalizer) = &detail.finalizer {
         let _ = writeln!(text, "  deletion {}", one_line(&held(finalizer, screen)));
     }
     let _ = write!(text, "\n{}", load_balancers(&detail.load_balancers, screen));

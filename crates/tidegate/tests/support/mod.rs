@@ -82,7 +82,10 @@ pub fn troubled() -> Value {
     for key in ["engine", "health", "live", "lastSeen"] {
         never[key] = Value::Null;
     }
-    status["loadBalancers"] = json!([load_balancer("lb-1", true), unreachable, never]);
+    let mut meddled_with = load_balancer("lb-1", true);
+    let how = "server http/10-0-0-11_80 is not ready with weight 1";
+    meddled_with["drift"] = json!({ "at": ago(42), "how": how, "outcome": "repaired", "times": 3 });
+    status["loadBalancers"] = json!([meddled_with, unreachable, never]);
     status
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::answer::{self, Listener, Stats};
-use super::document::Member;
+use super::endpoints::Member;
 use super::http;
 
 /// A dump of 5,000 endpoints takes 0.2 s on a busy machine, anything else a millisecond.
@@ -90,8 +90,9 @@ impl Admin {
     }
 
     /// The body; nothing for 404, which Envoy answers when there is none of what was asked for.
-    async fn get(&self, path: &str) -> Result<Option<String>, AdminError> {
-        let asked = tokio::time::timeout(LIMIT, self.exchange(path)).await;
+    async fn get(&self, query: &str) -> Result<Option<String>, AdminError> {
+        let asked = tokio::time::timeout(LIMIT, self.exchange(query)).await;
+        let path = shown(query);
         let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", LIMIT.as_secs()));
         let bytes = asked.map_err(|_| AdminError::Ask { path: path.to_owned(), source: late() })??;
         let garbled = |detail: String| AdminError::Garbled { path: path.to_owned(), detail };
@@ -107,12 +108,17 @@ impl Admin {
         let connected = UnixStream::connect(&self.socket).await;
         let failed = |source| AdminError::Connect { socket: self.socket.clone(), source };
         let mut stream = connected.map_err(failed)?;
-        let failed = |source| AdminError::Ask { path: path.to_owned(), source };
+        let failed = |source| AdminError::Ask { path: shown(path).to_owned(), source };
         stream.write_all(http::request(path).as_bytes()).await.map_err(failed)?;
         let mut bytes = Vec::new();
         stream.take(LONGEST).read_to_end(&mut bytes).await.map_err(failed)?;
         Ok(bytes)
     }
+}
+
+/// A path without what nobody wants to read.
+fn shown(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 /// How two sets of backends differ, for people.

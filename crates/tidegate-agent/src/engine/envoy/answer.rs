@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::document::{self, Member};
+use super::endpoints::{self, Member};
 
 /// Backends by cluster.
 pub type Members = BTreeMap<String, BTreeSet<Member>>;
@@ -77,7 +77,7 @@ pub fn members(text: &str) -> Result<Members, String> {
     let cluster = |config: &Value| {
         let assignment = config.get("endpoint_config")?;
         let name = assignment.get("cluster_name")?.as_str()?.to_owned();
-        Some((name, document::members(assignment)))
+        Some((name, endpoints::members(assignment)))
     };
     Ok(dump.configs.iter().filter_map(cluster).collect())
 }

@@ -1,19 +1,14 @@
 //! Reading the text at the live path: one static bootstrap, taken apart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// A backend as Envoy knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Member {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Whether it takes new connections.
-    pub active: bool,
-}
+use super::endpoints::Endpoints;
 
 /// The text's parts.
 #[derive(Clone, Debug)]
@@ -25,18 +20,45 @@ pub struct Document {
     /// Clusters by name, without the endpoints of those whose endpoints can be changed.
     pub clusters: BTreeMap<String, Value>,
     /// Endpoints (`load_assignment`) by cluster.
-    pub endpoints: BTreeMap<String, Value>,
+    pub endpoints: BTreeMap<String, Endpoints>,
 }
 
 /// A text that is no document of ours.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum DocumentError {
     /// Not JSON.
-    #[error("it is not JSON: {0}")]
+    #[error("it is not JSON that Envoy could read: {0}")]
     Json(String),
     /// Something is missing or of the wrong kind.
     #[error("{0}")]
     Shape(String),
+}
+
+/// Endpoints are most of a text: they are passed over here, and read once, elsewhere.
+#[derive(Deserialize)]
+struct Whole<'a> {
+    #[serde(borrow)]
+    static_resources: Option<Resources<'a>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Resources<'a> {
+    #[serde(default)]
+    listeners: Vec<Value>,
+    #[serde(default, borrow)]
+    clusters: Vec<Cluster<'a>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Cluster<'a> {
+    #[serde(borrow)]
+    load_assignment: Option<&'a RawValue>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 /// The JSON below the header.
@@ -51,41 +73,53 @@ pub fn body(text: &str) -> &str {
 impl Document {
     /// Takes a text apart.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
-        let whole: Value = serde_json::from_str(body(text)).map_err(|e| DocumentError::Json(e.to_string()))?;
-        let Value::Object(mut bootstrap) = whole else { return Err(shape("its outermost value is no object")) };
-        if bootstrap.contains_key("dynamic_resources") {
+        let text = body(text);
+        if !text.trim_start().starts_with('{') {
+            return Err(shape("its outermost value is no object"));
+        }
+        let whole: Whole<'_> = serde_json::from_str(text).map_err(json)?;
+        if whole.rest.contains_key("dynamic_resources") {
             return Err(shape("it has dynamic_resources, which tidegate makes itself of static_resources"));
         }
-        let mut resources = match bootstrap.remove("static_resources") {
-            Some(Value::Object(resources)) => resources,
-            _ => return Err(shape("it has no static_resources")),
-        };
-        let listeners = by_name("listeners", resources.remove("listeners"))?;
-        let mut clusters = by_name("clusters", resources.remove("clusters"))?;
-        if let Some(other) = resources.keys().next() {
+        let resources = whole.static_resources.ok_or_else(|| shape("it has no static_resources"))?;
+        if let Some(other) = resources.rest.keys().next() {
             return Err(shape(format!("static_resources.{other} is not supported")));
         }
-        let movable = |cluster: &Value| cluster.get("type").is_none_or(|kind| kind == "STATIC" || kind == "EDS");
-        let mut endpoints = BTreeMap::new();
-        for (name, cluster) in clusters.iter_mut().filter(|(_, cluster)| movable(cluster)) {
-            let assignment = cluster.as_object_mut().and_then(|cluster| cluster.remove("load_assignment"));
-            let assignment = assignment.ok_or_else(|| shape(format!("cluster {name} has no load_assignment")))?;
-            endpoints.insert(name.clone(), assignment);
+        let listeners = by_name("listeners", resources.listeners)?;
+        let (mut clusters, mut endpoints) = (Vec::new(), BTreeMap::new());
+        for cluster in resources.clusters {
+            let (cluster, pool) = split(cluster)?;
+            endpoints.extend(pool);
+            clusters.push(cluster);
         }
-        Ok(Self { bootstrap, listeners, clusters, endpoints })
+        Ok(Self { bootstrap: whole.rest, listeners, clusters: by_name("clusters", clusters)?, endpoints })
     }
+}
+
+/// A cluster, and its name with its endpoints when these can be changed.
+fn split(cluster: Cluster<'_>) -> Result<(Value, Option<(String, Endpoints)>), DocumentError> {
+    let Cluster { load_assignment, mut rest } = cluster;
+    let name = rest.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if rest.get("type").is_some_and(|kind| kind != "STATIC" && kind != "EDS") {
+        let own = load_assignment.map(|raw| serde_json::from_str(raw.get())).transpose().map_err(json)?;
+        rest.extend(own.map(|own: Value| ("load_assignment".to_owned(), own)));
+        return Ok((Value::Object(rest), None));
+    }
+    let raw = load_assignment.ok_or_else(|| shape(format!("cluster {name:?} has no load_assignment")))?;
+    let endpoints = Endpoints::parse(&name, raw.get())?;
+    Ok((Value::Object(rest), Some((name, endpoints))))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+fn json(error: serde_json::Error) -> DocumentError {
+    DocumentError::Json(error.to_string())
 }
 
 fn shape(what: impl Into<String>) -> DocumentError {
     DocumentError::Shape(what.into())
 }
 
-fn by_name(kind: &str, list: Option<Value>) -> Result<BTreeMap<String, Value>, DocumentError> {
-    let list = match list {
-        None => return Ok(BTreeMap::new()),
-        Some(Value::Array(list)) => list,
-        Some(_) => return Err(shape(format!("static_resources.{kind} is no list"))),
-    };
+fn by_name(kind: &str, list: Vec<Value>) -> Result<BTreeMap<String, Value>, DocumentError> {
     let mut named = BTreeMap::new();
     for resource in list {
         let name = resource.get("name").and_then(Value::as_str).map(str::to_owned);
@@ -105,44 +139,26 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(allowed)
 }
 
-/// The backends of a `load_assignment` or of Envoy's dump of one; those that have no address and port are left out.
-pub fn members(assignment: &Value) -> BTreeSet<Member> {
-    endpoints(assignment).filter_map(member).collect()
+/// Where a listener of TCP is bound; nothing for other kinds of addresses.
+pub fn bound(listener: &Value) -> Option<SocketAddr> {
+    let socket = listener.pointer("/address/socket_address")?;
+    let udp = socket.get("protocol").and_then(Value::as_str) == Some("UDP");
+    if udp { None } else { socket_address(socket) }
 }
 
-/// Whether it holds nothing but addresses, ports and health of known kinds: then no checker has to see it.
-pub fn is_typed(assignment: &Value) -> bool {
-    endpoints(assignment).all(|endpoint| {
-        let Some(Member { address, active }) = member(endpoint) else { return false };
-        let health = if active { "HEALTHY" } else { "DRAINING" };
-        let socket = serde_json::json!({ "address": address.ip().to_string(), "port_value": address.port() });
-        let plain =
-            serde_json::json!({ "health_status": health, "endpoint": { "address": { "socket_address": socket } } });
-        *endpoint == plain
-    })
-}
-
-fn endpoints(assignment: &Value) -> impl Iterator<Item = &Value> {
-    let localities = assignment.get("endpoints").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    localities.iter().flat_map(|locality| {
-        locality.get("lb_endpoints").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-    })
-}
-
-fn member(endpoint: &Value) -> Option<Member> {
-    let socket = endpoint.pointer("/endpoint/address/socket_address")?;
+/// `{"address": "10.0.0.1", "port_value": 80}`
+pub(super) fn socket_address(socket: &Value) -> Option<SocketAddr> {
     let ip: IpAddr = socket.get("address")?.as_str()?.parse().ok()?;
     let port = u16::try_from(socket.get("port_value")?.as_u64()?).ok()?;
-    let health = endpoint.get("health_status").and_then(Value::as_str).unwrap_or("UNKNOWN");
-    // A draining endpoint is dumped as UNHEALTHY.
-    Some(Member { address: SocketAddr::new(ip, port), active: matches!(health, "UNKNOWN" | "HEALTHY" | "DEGRADED") })
+    Some(SocketAddr::new(ip, port))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoints::Member;
     use super::*;
 
-    const TEXT: &str = r##"# header
+    const TEXT: &str = r#"# header
 # more
 
 { "admin": {}, "static_resources": { "listeners": [ { "name": "http" } ], "clusters": [
@@ -151,7 +167,7 @@ mod tests {
     { "health_status": "DRAINING", "endpoint": { "address": { "socket_address": { "address": "fd00::1", "port_value": 80 } } } }
   ] } ] } },
   { "name": "dns", "type": "STRICT_DNS", "load_assignment": {} } ] } }
-"##;
+"#;
 
     #[test]
     fn a_document_is_taken_apart() {
@@ -160,26 +176,35 @@ mod tests {
         assert_eq!(document.listeners.keys().collect::<Vec<_>>(), ["http"]);
         assert!(document.clusters["http"].get("load_assignment").is_none());
         assert!(document.clusters["dns"].get("load_assignment").is_some(), "names are resolved by the cluster itself");
-        let members = members(&document.endpoints["http"]);
+        let members = &document.endpoints["http"].members;
         let expected = [("10.0.0.1:80", true), ("[fd00::1]:80", false)];
-        assert_eq!(members, expected.map(|(a, active)| Member { address: a.parse().unwrap(), active }).into());
-        assert!(is_typed(&document.endpoints["http"]));
+        assert_eq!(*members, expected.map(|(a, active)| Member { address: a.parse().unwrap(), active }).into());
+        assert!(document.endpoints["http"].typed);
+        let at = |more: &str| -> Value {
+            let text = format!(r#"{{"address":{{"socket_address":{{"address":"::","port_value":80{more}}}}}}}"#);
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(bound(&at("")), Some("[::]:80".parse().unwrap()));
+        assert_eq!(bound(&at(r#","protocol":"UDP""#)), None);
     }
 
     #[test]
     fn endpoints_with_more_than_typed_values_are_told_apart() {
-        for (from, to) in
-            [("HEALTHY\"", "HEALTHY\", \"load_balancing_weight\": 3"), ("10.0.0.1", "a.example"), ("80 }", "70000 }")]
-        {
+        for (from, to) in [
+            ("HEALTHY\"", "HEALTHY\", \"load_balancing_weight\": 3"),
+            ("10.0.0.1", "a.example"),
+            ("80 }", "70000 }"),
+            ("cluster_name\": \"http", "cluster_name\": \"other"),
+        ] {
             let document = Document::parse(&TEXT.replacen(from, to, 1)).unwrap();
-            assert!(!is_typed(&document.endpoints["http"]), "{to}");
+            assert!(!document.endpoints["http"].typed, "{to}");
         }
     }
 
     #[test]
     fn what_cannot_be_driven_is_refused_with_the_reason() {
         let refused = [
-            ("{", "not JSON"),
+            ("{", "JSON"),
             ("[]", "no object"),
             ("{}", "no static_resources"),
             (r#"{"static_resources":{},"dynamic_resources":{}}"#, "dynamic_resources"),

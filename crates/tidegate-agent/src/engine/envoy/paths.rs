@@ -2,13 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-use tidegate_core::class::ErrorClass;
-
-use crate::template::{UnsafePath, Vetted};
-
-/// Longest path of a unix socket (`sun_path` of unix(7), less its final NUL).
-const SOCKET_PATH_LIMIT: usize = 107;
+use crate::engine::paths::{PathsError, socket};
 
 /// The files of one Envoy.
 #[derive(Clone, Debug)]
@@ -23,36 +17,11 @@ pub struct Paths {
     pub base_id: PathBuf,
 }
 
-/// A state directory that Envoy cannot use.
-#[derive(Debug, Error)]
-pub enum PathsError {
-    /// It cannot be written into a configuration file.
-    #[error("agent.stateDir: {0}; cure: choose a plain path such as /var/lib/tidegate")]
-    Unsafe(#[from] UnsafePath),
-    /// The socket's path would be too long.
-    #[error("agent.stateDir: {} is longer than the {SOCKET_PATH_LIMIT} characters that a unix socket allows; cure: choose a shorter path", path.display())]
-    TooLong {
-        /// Of the socket.
-        path: PathBuf,
-    },
-}
-
-impl PathsError {
-    /// Whether to retry.
-    pub const fn class(&self) -> ErrorClass {
-        ErrorClass::Permanent
-    }
-}
-
 impl Paths {
     /// The files in a state directory.
     pub fn in_dir(state_dir: &Path) -> Result<Self, PathsError> {
         let dir = state_dir.join("envoy");
-        let admin_socket = dir.join("admin.sock");
-        Vetted::path(&admin_socket)?;
-        if admin_socket.as_os_str().len() > SOCKET_PATH_LIMIT {
-            return Err(PathsError::TooLong { path: admin_socket });
-        }
+        let admin_socket = socket(&dir, "admin.sock")?;
         Ok(Self { log: dir.join("envoy.log"), base_id: dir.join("base-id"), admin_socket, dir })
     }
 

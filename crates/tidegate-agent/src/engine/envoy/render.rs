@@ -10,7 +10,8 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::protocol::Failure;
 
-use super::{Paths, PathsError};
+use super::Paths;
+use crate::engine::paths::PathsError;
 use crate::engine::recipe::{Recipe, StandIn};
 use crate::engine::{Render, Rendering};
 use crate::settings::EnvoySettings;

@@ -6,13 +6,11 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
-use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use super::live::Live;
@@ -22,7 +20,7 @@ use super::update::Update;
 use super::watched::replace;
 use super::{Envoy, words};
 use crate::command::located;
-use crate::engine::failure;
+use crate::engine::{daemon, failure};
 
 /// How long connections of a listener that was removed or changed, and of a predecessor, may live: nobody removes many
 /// listeners in a week, and each that waits costs some 50 kB.
@@ -31,7 +29,6 @@ const WEEK: &str = "604800";
 const APPEARS: Duration = Duration::from_secs(5);
 /// 0.05 s; with 5,000 endpoints on a busy machine longer.
 const DEADLINE: Duration = Duration::from_secs(20);
-const FORK_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(2);
 
 impl Envoy {
@@ -49,14 +46,14 @@ impl Envoy {
         update.prepare()?;
         replace(&bootstrap, &live.wanted.bootstrap).map_err(|e| words::unwritten(Step::Reload, &e))?;
         let (lineage, epoch) = self.lineage(predecessor)?;
-        let log_length = words::length(&self.paths.log);
+        let log_length = daemon::length(&self.paths.log);
         let mut args: Vec<OsString> = vec!["-c".into(), bootstrap.into()];
         args.extend(lineage);
         args.extend(["--restart-epoch".into(), epoch.to_string().into()]);
         args.extend(["--drain-time-s", WEEK, "--parent-shutdown-time-s", WEEK, "-l", "warning"].map(Into::into));
-        args.extend(["--log-path".into(), self.paths.log.clone().into()]);
         args.extend(self.concurrency.iter().flat_map(|n| ["--concurrency".into(), n.to_string().into()]));
-        self.spawn(args).await?;
+        // Its standard error is the log: what goes to `--log-path` may be 10 s late.
+        daemon::start(&located(&self.checker.binary), &args, &self.paths.log).await?;
         self.wait(live, &key, epoch, log_length).await?;
         tracing::info!(version = self.build.version, epoch, "started envoy");
         self.forget_bootstraps();
@@ -77,28 +74,6 @@ impl Envoy {
             failure::permanent(Step::Reload, e.to_string(), cure)
         })?;
         Ok((vec!["--base-id".into(), id.trim().into()], predecessor.epoch.saturating_add(1)))
-    }
-
-    /// In a session of its own, so that it outlives this agent and is hit by no signal that is meant for it.
-    async fn spawn(&self, args: Vec<OsString>) -> Result<(), Failure> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.paths.log);
-        let logs = log.and_then(|log| Ok((log.try_clone()?, log))).map_err(|e| words::unwritten(Step::Reload, &e))?;
-        let program = located(&self.checker.binary);
-        let mut command = Command::new("setsid");
-        command.arg("--fork").arg(&program).args(args).current_dir("/").kill_on_drop(true);
-        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        command.stdin(Stdio::null()).stdout(logs.0).stderr(logs.1);
-        let failed = |why: String| {
-            let message = format!("starting {} by setsid: {why}", program.display());
-            failure::transient(Step::Reload, message, "install util-linux; tidegate tries again by itself")
-        };
-        let mut forker = command.spawn().map_err(|e| failed(e.to_string()))?;
-        match tokio::time::timeout(FORK_LIMIT, forker.wait()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(failed(status.to_string())),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(_) => Err(failed("it takes too long".to_owned())),
-        }
     }
 
     async fn wait(&self, live: &Live, key: &str, epoch: u32, log_length: u64) -> Result<(), Failure> {

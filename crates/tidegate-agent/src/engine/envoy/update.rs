@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep};
 
 use super::admin::Admin;
 use super::answer::Stats;
+use super::process::Process;
 use super::wanted::{Body, Wanted};
 use super::watched::Watched;
 use super::{Paths, words};
-use crate::engine::failure;
+use crate::engine::{daemon, failure, listening};
 
 /// As Envoy names clusters in its statistics
 pub const CDS: &str = "cluster_manager.cds";
@@ -54,25 +55,37 @@ impl Update<'_> {
         let mut stats = self.ask().await?;
         let sent = self.send_endpoints(&stats)?;
         stats = self.settled(sent, stats).await?;
-        let new_listeners = self.stale(LDS, &self.listeners(), &self.wanted.listeners, &stats);
+        let new_listeners = stale(LDS, &self.listeners(), &self.wanted.listeners, &stats);
         let clusters = Watched::at(self.paths.clusters());
-        if self.stale(CDS, &clusters, &self.wanted.clusters, &stats) {
+        if stale(CDS, &clusters, &self.wanted.clusters, &stats) {
             let body = if new_listeners { self.with_leaving(&clusters) } else { self.wanted.clusters.clone() };
             stats = self.settled(vec![send(CDS, &clusters, &body)?], stats).await?;
         }
         if new_listeners {
+            self.check_free()?;
             let sent = send(LDS, &self.listeners(), &self.wanted.listeners)?;
             stats = self.settled(vec![sent], stats).await?;
         }
-        if self.stale(CDS, &clusters, &self.wanted.clusters, &stats) {
+        if stale(CDS, &clusters, &self.wanted.clusters, &stats) {
             self.settled(vec![send(CDS, &clusters, &self.wanted.clusters)?], stats).await?;
         }
         self.sweep();
         Ok(())
     }
 
+    /// Envoy binds with SO_REUSEPORT, as HAProxy does: it would share a port with another program, and each would get a
+    /// part of the connections.
+    fn check_free(&self) -> Result<(), Failure> {
+        let ours: Vec<_> = Process::all(&self.paths.dir).into_iter().map(|process| process.pid).collect();
+        match listening::taken(&self.wanted.binds, &ours) {
+            None => Ok(()),
+            Some(taken) => Err(words::refused(Step::Reload, format!("{taken}: Address already in use"))),
+        }
+    }
+
     /// Writes every file, for an Envoy that is about to start.
     pub fn prepare(&self) -> Result<(), Failure> {
+        self.check_free()?;
         self.send_endpoints(&Stats::default())?;
         for (file, body) in
             [(Watched::at(self.paths.clusters()), &self.wanted.clusters), (self.listeners(), &self.wanted.listeners)]
@@ -92,18 +105,12 @@ impl Update<'_> {
         self.admin.stats().await.map_err(|e| words::unanswered(Step::Reload, &e))
     }
 
-    /// Whether a file does not hold what is wanted, or Envoy has not read it.
-    fn stale(&self, subject: &str, file: &Watched, body: &Body, stats: &Stats) -> bool {
-        let version = file.version_of(body);
-        version.is_none() || version.as_deref() != stats.version(subject)
-    }
-
     /// Those of clusters that Envoy does not know yet are read together with the cluster.
     fn send_endpoints(&self, stats: &Stats) -> Result<Vec<Sent>, Failure> {
         let mut sent = Vec::new();
         for (cluster, body) in &self.wanted.endpoints {
             let (subject, file) = (eds(cluster), Watched::at(self.paths.endpoints(cluster)));
-            if self.stale(&subject, &file, body, stats) {
+            if stale(&subject, &file, body, stats) {
                 let written = send(&subject, &file, body)?;
                 sent.extend(stats.version(&subject).map(|_| written));
             }
@@ -130,7 +137,7 @@ impl Update<'_> {
         if sent.is_empty() {
             return Ok(before);
         }
-        let log_length = words::length(&self.paths.log);
+        let log_length = daemon::length(&self.paths.log);
         let start = Instant::now();
         loop {
             let now = self.ask().await?;
@@ -177,4 +184,10 @@ impl Update<'_> {
 fn send(subject: &str, file: &Watched, body: &Body) -> Result<Sent, Failure> {
     let version = file.write(body).map_err(|e| words::unwritten(Step::Reload, &e))?;
     Ok(Sent { subject: subject.to_owned(), version })
+}
+
+/// Whether a file does not hold what is wanted, or Envoy has not read it.
+fn stale(subject: &str, file: &Watched, body: &Body, stats: &Stats) -> bool {
+    let version = file.version_of(body);
+    version.is_none() || version.as_deref() != stats.version(subject)
 }

@@ -1,13 +1,15 @@
 //! What Envoy is to serve, as the files that it watches; pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tidegate_core::hash::ContentHash;
 
 use super::Paths;
-use super::document::{Document, DocumentError, Member, is_typed, members};
+use super::document::{Document, DocumentError, bound};
+use super::endpoints::Member;
 
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -31,6 +33,8 @@ pub struct Wanted {
     pub listeners: Body,
     /// Their names.
     pub listener_names: BTreeSet<String>,
+    /// Where those of TCP are bound.
+    pub binds: Vec<SocketAddr>,
     /// Every cluster.
     pub clusters: Body,
     /// Each cluster as JSON.
@@ -60,9 +64,9 @@ impl Wanted {
 
     fn of(document: Document, paths: &Paths) -> Self {
         let bootstrap = bootstrap(document.bootstrap, paths);
-        let all_members = document.endpoints.iter().map(|(name, list)| (name.clone(), members(list))).collect();
-        let untyped = document.endpoints.values().filter(|list| !is_typed(list)).map(Value::to_string);
-        let untyped: Vec<String> = untyped.collect();
+        let untyped: Vec<&str> =
+            document.endpoints.values().filter(|list| !list.typed).map(|list| list.json.as_str()).collect();
+        let binds = document.listeners.values().filter_map(bound).collect();
         let listeners: BTreeMap<String, String> =
             document.listeners.into_iter().map(|(name, listener)| (name, typed(LISTENER, listener))).collect();
         let dynamic = |(name, cluster): (String, Value)| {
@@ -75,18 +79,19 @@ impl Wanted {
         };
         let each_cluster: BTreeMap<String, String> = document.clusters.into_iter().map(dynamic).collect();
         let endpoints = document.endpoints.iter();
-        let endpoints = endpoints.map(|(name, list)| (name.clone(), Body::of([&typed(ENDPOINTS, list.clone())])));
+        let endpoints = endpoints.map(|(name, list)| (name.clone(), Body::of([&typed_text(ENDPOINTS, &list.json)])));
         let (listener_bodies, clusters) = (Body::of(listeners.values()), Body::of(each_cluster.values()));
         let structure = ContentHash::of_json(&(&bootstrap, &listener_bodies.text, &clusters.text, &untyped));
         Self {
             bootstrap,
             listener_names: listeners.keys().cloned().collect(),
             listeners: listener_bodies,
+            binds,
             clusters,
             each_cluster,
             endpoints: endpoints.collect(),
-            members: all_members,
             structure,
+            members: document.endpoints.into_iter().map(|(name, list)| (name, list.members)).collect(),
         }
     }
 }
@@ -115,6 +120,13 @@ fn watching(mut cluster: Value, file: &Path) -> Value {
     cluster
 }
 
+/// The same for an object that is text already, without spaces.
+fn typed_text(kind: &str, object: &str) -> String {
+    let members = object.strip_prefix('{').unwrap_or(object);
+    let comma = if members.starts_with('}') { "" } else { "," };
+    format!("{{\"@type\":\"{kind}\"{comma}{members}")
+}
+
 fn typed(kind: &str, mut resource: Value) -> String {
     if let Some(resource) = resource.as_object_mut() {
         resource.insert("@type".to_owned(), json!(kind));
@@ -129,7 +141,7 @@ mod tests {
     fn wanted(endpoint: &str, policy: &str) -> Wanted {
         let text = format!(
             r#"{{ "admin": {{}}, "static_resources": {{ "listeners": [ {{ "name": "http" }} ], "clusters": [ {{ "name": "http",
-            "type": "STATIC", "lb_policy": "{policy}", "load_assignment": {{ "endpoints": [ {{ "lb_endpoints": [ {endpoint} ] }} ] }} }} ] }} }}"#
+            "type": "STATIC", "lb_policy": "{policy}", "load_assignment": {{ "cluster_name": "http", "endpoints": [ {{ "lb_endpoints": [ {endpoint} ] }} ] }} }} ] }} }}"#
         );
         Wanted::parse(&text, &Paths::in_dir(Path::new("/s")).unwrap()).unwrap()
     }
@@ -155,6 +167,14 @@ mod tests {
         assert_ne!(one.structure, wanted(&plain("10.0.0.1"), "RANDOM").structure);
         let weighted = plain("10.0.0.1").replacen('{', r#"{ "load_balancing_weight": 0,"#, 1);
         assert_ne!(one.structure, wanted(&weighted, "ROUND_ROBIN").structure);
+    }
+
+    #[test]
+    fn text_gets_its_type_like_any_object() {
+        for object in ["{}", r#"{"a":{"b":"c"}}"#] {
+            let by_value = typed("t", serde_json::from_str(object).unwrap());
+            assert_eq!(typed_text("t", object), by_value);
+        }
     }
 
     #[test]

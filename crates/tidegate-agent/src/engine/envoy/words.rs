@@ -53,11 +53,6 @@ pub fn unwritten(step: Step, error: &std::io::Error) -> Failure {
     transient(step, error.to_string(), cure)
 }
 
-/// How long a log is.
-pub fn length(log: &Path) -> u64 {
-    std::fs::metadata(log).map_or(0, |m| m.len())
-}
-
 /// What was logged behind this length, warnings and worse; the end of it when it is long.
 pub fn said_since(log: &Path, length: u64) -> String {
     let read = || {

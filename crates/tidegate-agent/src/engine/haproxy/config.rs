@@ -91,10 +91,10 @@ impl Reader {
             ["bind", address, ..] => self.binds.extend(address.parse::<SocketAddr>()),
             ["default-server", ..] if self.in_defaults => self.inherited = true,
             ["default-server", ..] => self.own = true,
-            ["server", name, address, options @ ..] if !self.section.is_empty() => {
-                if self.take_server(name, address, options) {
-                    return;
-                }
+            ["server", name, address, options @ ..]
+                if !self.section.is_empty() && self.take_server(name, address, options) =>
+            {
+                return;
             }
             ["server-template", prefix, ..] => {
                 self.fixed.prefixes.insert((self.section.clone(), (*prefix).to_owned()));

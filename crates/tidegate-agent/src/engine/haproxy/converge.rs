@@ -87,18 +87,18 @@ impl Confirmation for Loading {
                 self.earlier_ones_stop().await?;
                 return match in_place(&worker, &self.wanted).await? {
                     Reached::All { .. } => Ok(()),
-                    Reached::TooFar { why } => Err(self.failed(why)),
+                    Reached::TooFar { why } => Err(self.failed(&why)),
                 };
             }
             let failed = self.runtime.failed_reloads().await;
             if self.failed_before.zip(failed).is_some_and(|(before, now)| now > before) {
-                return Err(self.failed("the reload failed".to_owned()));
+                return Err(self.failed("the reload failed"));
             }
             if Instant::now() > deadline {
                 let gone = Master::find(&self.paths.pid_file, &self.config_file).is_none();
                 let state = if gone { "it does not run" } else { "it runs" };
                 return Err(
-                    self.failed(format!("no answer of the new process within {} s ({state})", DEADLINE.as_secs()))
+                    self.failed(&format!("no answer of the new process within {} s ({state})", DEADLINE.as_secs()))
                 );
             }
             sleep(POLL).await;
@@ -122,7 +122,7 @@ impl Loading {
                 match self.runtime.earlier(*pid).await {
                     Earlier::Retired => break,
                     Earlier::Accepting if waited > DEADLINE => {
-                        return Err(self.failed(format!("the earlier worker {pid} goes on taking connections")));
+                        return Err(self.failed(&format!("the earlier worker {pid} goes on taking connections")));
                     }
                     Earlier::Stuck if waited > STUCK_LIMIT => self.end_stuck(*pid),
                     Earlier::Unknown if waited > UNKNOWN_LIMIT => {
@@ -144,7 +144,7 @@ impl Loading {
         }
     }
 
-    fn failed(&self, what: String) -> Failure {
+    fn failed(&self, what: &str) -> Failure {
         let words = daemon::words_since(&self.paths.log, self.log_from);
         let message = format!("HAProxy does not serve the new configuration: {what}: {words}");
         failure::transient(Step::Verify, message, format!("look at {}", self.paths.log.display()))

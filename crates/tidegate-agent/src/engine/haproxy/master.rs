@@ -25,37 +25,37 @@ impl Master {
     }
 
     /// Worker processes, those of earlier configurations included.
-    pub fn workers(&self) -> Vec<Pid> {
+    pub fn workers(self) -> Vec<Pid> {
         procfs::children(self.pid)
     }
 
     /// Workers of earlier configurations, which still hold connections.
-    pub fn old_generations(&self) -> u64 {
+    pub fn old_generations(self) -> u64 {
         u64::try_from(self.workers().len().saturating_sub(1)).unwrap_or(u64::MAX)
     }
 
     /// The master and its workers.
-    pub fn family(&self) -> Vec<Pid> {
+    pub fn family(self) -> Vec<Pid> {
         std::iter::once(self.pid).chain(self.workers()).collect()
     }
 
     /// Tells it to load the file.
-    pub fn reload(&self) -> Result<(), Failure> {
+    pub fn reload(self) -> Result<(), Failure> {
         self.signal(Signal::USR2)
     }
 
     /// Tells it to end once its connections have.
-    pub fn quit(&self) -> Result<(), Failure> {
+    pub fn quit(self) -> Result<(), Failure> {
         self.signal(Signal::USR1)
     }
 
     /// Ends a worker at once, if it is one of its own; whether it was told.
-    pub fn kill_worker(&self, worker: Pid) -> bool {
+    pub fn kill_worker(self, worker: Pid) -> bool {
         let pid = RawPid::from_raw(worker).filter(|_| self.workers().contains(&worker));
         pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
     }
 
-    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+    fn signal(self, signal: Signal) -> Result<(), Failure> {
         let pid = RawPid::from_raw(self.pid);
         let sent = pid.map_or(Err(rustix::io::Errno::SRCH), |pid| kill_process(pid, signal));
         sent.map_err(|e| {

@@ -143,7 +143,9 @@ fn lines(commands: impl Iterator<Item = String>) -> Vec<String> {
             None => lines.push(command),
         }
     }
-    lines.iter_mut().for_each(|line| line.push('\n'));
+    for line in &mut lines {
+        line.push('\n');
+    }
     lines
 }
 

@@ -33,15 +33,10 @@ impl Server {
 
     /// The commands that add it as `at`, that is `backend/server`.
     pub fn added(&self, at: &str) -> Vec<String> {
-        let mut add = format!("add server {at} {} weight {}", self.address, self.weight.max(1));
-        if let Some(id) = self.id {
-            add.push_str(&format!(" id {id}"));
-        }
-        for word in &self.options {
-            add.push(' ');
-            add.push_str(word);
-        }
-        let mut commands = vec![add];
+        let mut words = vec![format!("add server {at} {} weight {}", self.address, self.weight.max(1))];
+        words.extend(self.id.map(|id| format!("id {id}")));
+        words.extend(self.options.iter().cloned());
+        let mut commands = vec![words.join(" ")];
         // A weight of 0 is refused by `add server` of some versions.
         if self.weight == 0 {
             commands.push(format!("set server {at} weight 0"));

@@ -181,8 +181,10 @@ pub async fn least_connections_counts_over_all_workers<S: Subject>() {
     if !applies::<S>(&agent, Feature::LeastConnections, http, pool.map(at).to_vec()).await {
         return;
     }
-    let mut clients: Vec<_> = (0..20).map(|_| Client::connect(vip).unwrap()).collect();
-    let ports: Vec<u16> = clients.iter_mut().map(|c| c.ask().unwrap()).collect();
+    // One after the other: engines count a connection once its backend has accepted it.
+    let ask = |mut client: Client| (client.ask().unwrap(), client);
+    let clients: Vec<_> = (0..20).map(|_| ask(Client::connect(vip).unwrap())).collect();
+    let ports: Vec<u16> = clients.iter().map(|(port, _)| *port).collect();
     let first = ports.iter().filter(|p| **p == pool[0].port()).count();
     assert_eq!(first, 10, "{ports:?}");
 }

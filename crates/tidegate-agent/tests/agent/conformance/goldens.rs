@@ -87,7 +87,8 @@ pub fn every_feature_has_its_golden_file<S: Subject>() {
         passes_the_checker::<S>(name, &state);
     }
     let mut found: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected, "golden files without a feature");
 }
 

@@ -6,11 +6,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tidegate_agent::AgentHandle;
 use tidegate_agent::command::SystemCommands;
 use tidegate_agent::connections::Connections;
 use tidegate_agent::engine::{Serving, open};
 use tidegate_core::class::ErrorClass;
-use tidegate_core::protocol::Outcome;
+use tidegate_core::protocol::{AgentStatus, Outcome};
 
 use super::{EnvoySite, admin_socket, ask_admin};
 use crate::conformance::envoy::processes;
@@ -18,6 +19,8 @@ use crate::conformance::site::settings_in;
 use crate::rig::{apply, apply_ok, rolled_back};
 use crate::states::{at, draining, listener, state};
 use crate::traffic::{Client, Load, answering, backend, until};
+
+const SOON: Duration = Duration::from_secs(40);
 
 /// Stops a process while it lives.
 struct Stopped(i32);
@@ -35,6 +38,13 @@ impl Drop for Stopped {
     }
 }
 
+/// Waits until a state that failed is live after all.
+async fn healed(agent: &AgentHandle, revision: u64) {
+    let live = |s: &AgentStatus| s.live.as_ref().is_some_and(|live| live.position.revision.0 == revision);
+    let status = tokio::time::timeout(SOON, agent.wait_until(live)).await.expect("it heals by itself");
+    assert_eq!(status.last_error, None);
+}
+
 #[tokio::test]
 async fn an_envoy_that_hangs_is_reported_and_heals() {
     let mut site = EnvoySite::new();
@@ -49,9 +59,7 @@ async fn an_envoy_that_hangs_is_reported_and_heals() {
     let Outcome::RollbackFailed { cause, .. } = &report.outcome else { panic!("{report:?}") };
     assert_eq!(cause.class, ErrorClass::Transient);
     drop(stopped);
-    let wanted = state(3, content(two));
-    until("it answers", || !ask_admin(site.dir.path(), "/ready").is_empty());
-    apply_ok(&agent, &wanted).await;
+    healed(&agent, 2).await;
     assert_eq!(answering(vip), [two.port()].into());
     assert_eq!(processes(site.dir.path()), pids);
 }
@@ -78,7 +86,7 @@ async fn nonsense_from_the_admin_interface_is_no_proof() {
     let report = apply(&agent, &state(2, content(two))).await;
     assert!(!matches!(report.outcome, Outcome::Applied | Outcome::Unchanged), "{report:?}");
     std::fs::rename(&kept, &socket).unwrap();
-    apply_ok(&agent, &state(3, content(two))).await;
+    healed(&agent, 2).await;
     assert_eq!(answering(vip), [two.port()].into());
 }
 
@@ -105,7 +113,7 @@ async fn a_full_disk_below_the_state_directory_leaves_what_was_live() {
     assert!(cause.class == ErrorClass::Transient && cause.cure.contains("df -h"), "{cause:?}");
     assert_eq!(answering(vip), [one.port()].into());
     std::fs::remove_file(&filler).unwrap();
-    apply_ok(&agent, &state(3, content(two))).await;
+    healed(&agent, 2).await;
     assert_eq!(answering(vip), [two.port()].into());
     assert_eq!(load.stop(), Vec::<String>::new());
 }
@@ -181,7 +189,32 @@ async fn the_log_stays_short() {
     let more = (listener("more", taken.local_addr().unwrap()), vec![at(one)]);
     let report = apply(&agent, &state(2, vec![(listener("http", vip), vec![at(one)]), more])).await;
     let cause = rolled_back(&report);
-    assert!(cause.message.contains("listener more") && cause.message.contains("in use"), "{cause:?}");
-    assert!((1..1 << 20).contains(&length()), "what Envoy wrote since is at the log's new beginning");
+    assert!(cause.message.contains("in use"), "{cause:?}");
+    // Another hand's nonsense is a line in the log.
+    let clusters = site.dir.path().join("state/envoy/cds/clusters.json");
+    std::fs::write(clusters.with_extension("new"), "nonsense").unwrap();
+    std::fs::rename(clusters.with_extension("new"), &clusters).unwrap();
+    until("Envoy writes at the log's new beginning", || (1..1 << 20).contains(&length()));
     tokio::time::timeout(Duration::from_secs(5), agent.shutdown()).await.unwrap();
+}
+
+/// A port that another program holds in a way that would let Envoy have it too.
+#[tokio::test]
+async fn a_port_is_not_shared_with_another_program() {
+    let mut site = EnvoySite::new();
+    let (vip, one) = (site.free_port(), backend(site.address));
+    let agent = site.start().await;
+    let http = (listener("http", vip), vec![at(one)]);
+    apply_ok(&agent, &state(1, vec![http.clone()])).await;
+    let shared = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::sockopt::set_socket_reuseport(&shared, true).unwrap();
+    rustix::net::bind(&shared, &std::net::SocketAddr::from((site.address, 0))).unwrap();
+    rustix::net::listen(&shared, 8).unwrap();
+    let held = std::net::TcpListener::from(shared);
+    let more = (listener("more", held.local_addr().unwrap()), vec![at(one)]);
+    let report = apply(&agent, &state(2, vec![http, more])).await;
+    let cause = rolled_back(&report);
+    assert!(cause.message.contains("in use") && cause.cure.contains("ss -lntup"), "{cause:?}");
+    drop(held);
+    healed(&agent, 2).await;
 }

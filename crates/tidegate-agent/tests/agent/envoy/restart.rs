@@ -41,7 +41,9 @@ async fn another_bootstrap_goes_live_without_a_lost_request() {
     apply_ok(&agent, &state(1, content(vec![at(one)]))).await;
     let first = processes(site.dir.path());
     let loads = [Load::start(vip), Load::start(vip)];
-    loads.iter().for_each(|load| load.see(50));
+    for load in &loads {
+        load.see(50);
+    }
     let mut kept = Client::connect(vip).unwrap();
     assert_eq!(kept.ask().unwrap(), one.port());
     agent.shutdown().await;
@@ -52,7 +54,9 @@ async fn another_bootstrap_goes_live_without_a_lost_request() {
     apply_ok(&agent, &state(2, content(vec![at(one), at(two)]))).await;
     assert!(ask_admin(site.dir.path(), "/server_info").contains("\"theirs\""));
     assert_eq!(answering(vip), [one.port(), two.port()].into());
-    loads.iter().for_each(|load| load.see(50));
+    for load in &loads {
+        load.see(50);
+    }
     // The predecessor is there for what it has, and counted.
     assert_eq!(kept.ask().unwrap(), one.port());
     let now = processes(site.dir.path());

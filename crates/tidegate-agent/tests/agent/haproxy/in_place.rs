@@ -1,5 +1,6 @@
 //! Changes of servers reach the running worker; what leaves keeps its connections.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_agent::command::SystemCommands;
@@ -12,6 +13,13 @@ use crate::rig::apply_ok;
 use crate::states::{at, draining, listener, state};
 use crate::traffic::{Client, Load, answering, backend, until};
 
+/// Over the connections that it has.
+fn all_answer(kept: &mut [Client], node: SocketAddr) {
+    for client in kept {
+        assert_eq!(client.ask().unwrap(), node.port());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_come_drain_and_go_in_one_worker_and_keep_their_connections() {
     let mut site = Site::<Haproxy>::new();
@@ -21,7 +29,7 @@ async fn servers_come_drain_and_go_in_one_worker_and_keep_their_connections() {
     apply_ok(&agent, &state(1, http(vec![at(one)]))).await;
     let before = worker(&site);
     let mut kept: Vec<Client> = (0..3).map(|_| Client::connect(vip).unwrap()).collect();
-    kept.iter_mut().for_each(|client| assert_eq!(client.ask().unwrap(), one.port()));
+    all_answer(&mut kept, one);
     let load = Load::start(vip);
     load.see(5);
     apply_ok(&agent, &state(2, http(vec![at(one), at(two)]))).await;
@@ -35,12 +43,12 @@ async fn servers_come_drain_and_go_in_one_worker_and_keep_their_connections() {
     assert!(counted >= Some(3), "{counted:?}");
     // Out of the state, and still there for who is connected.
     apply_ok(&agent, &state(4, http(vec![at(two)]))).await;
-    kept.iter_mut().for_each(|client| assert_eq!(client.ask().unwrap(), one.port()));
+    all_answer(&mut kept, one);
     assert_eq!(state_of(&site, &server(one)).unwrap()[6], "1", "it waits in maintenance");
     // Back while it waits.
     apply_ok(&agent, &state(5, http(vec![at(one), at(two)]))).await;
     assert_eq!(answering(vip), [one.port(), two.port()].into());
-    kept.iter_mut().for_each(|client| assert_eq!(client.ask().unwrap(), one.port()));
+    all_answer(&mut kept, one);
     apply_ok(&agent, &state(6, http(vec![at(two)]))).await;
     assert_eq!(load.stop(), Vec::<String>::new());
     drop(kept);

@@ -233,6 +233,7 @@ impl Reconciler {
             published: self.outlet.published(),
             starved: self.outlet.starved(),
             finalizers: self.finalizers.held(),
+            orders: &self.record.log().orders,
             trouble: Trouble { view: self.gather.problem(), store: self.record.trouble(), rival: self.rival.clone() },
             last_list: self.gather.last_list(),
         };

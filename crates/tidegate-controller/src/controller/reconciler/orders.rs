@@ -62,7 +62,9 @@ impl Reconciler {
             return Ok(Err(OrderError::StoreStuck { detail }));
         };
         self.committed(&entry);
-        // What follows from it is the next decision, a moment from now.
+        // Nothing may follow from it, and a load balancer that lags behind the log is waited for. What does follow is the
+        // next decision, a moment from now.
+        self.publish();
         self.gather.plan_again();
         Ok(Ok(OrderReply { node, uid, position: entry.position(), already: None }))
     }

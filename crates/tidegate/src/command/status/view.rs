@@ -8,7 +8,7 @@ pub use leaving::held;
 use std::fmt::Write as _;
 
 use tidegate_core::log::Phase;
-use tidegate_core::protocol::{EngineHealth, Live};
+use tidegate_core::protocol::{DriftOutcome, EngineHealth, Live};
 use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus};
 
 use crate::output::{Paint, Screen, Style, Table, one_line};
@@ -50,6 +50,7 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
     for lb in status.load_balancers.iter().filter(|lb| !lb.in_sync || lb.last_error.is_some()) {
         lines.push(trouble(lb, screen));
     }
+    lines.extend(status.load_balancers.iter().filter_map(|lb| drift(lb, screen)));
     let verdict = if status.is_in_sync() {
         style.good("in sync")
     } else if status.desired.is_none() {
@@ -79,6 +80,21 @@ fn trouble(lb: &LoadBalancerStatus, screen: &Screen) -> String {
         (None, Some(seen)) => format!("{name} not in sync yet (answered {})", screen.ago(seen)),
         (None, None) => format!("{name} has not answered yet"),
     }
+}
+
+/// What somebody else changed there: repaired or not, a person should know who does that.
+fn drift(lb: &LoadBalancerStatus, screen: &Screen) -> Option<String> {
+    let drift = lb.drift.as_ref()?;
+    let (paint, became): (Paint, &str) = match drift.outcome {
+        DriftOutcome::Repaired => (Style::busy, "it was undone"),
+        DriftOutcome::Reported => (Style::bad, "it stays (agent.drift: report)"),
+        DriftOutcome::RepairFailed => (Style::bad, "it could not be undone yet"),
+    };
+    let name = paint(screen.style, &format!("load balancer {}:", lb.name));
+    let times =
+        if drift.times > 1 { format!(", {} times since its agent started", drift.times) } else { String::new() };
+    let how = one_line(&drift.how);
+    Some(format!("{name} somebody else changed what it serves {}: {how}; {became}{times}", screen.ago(drift.at)))
 }
 
 fn facts(status: &ClusterStatus, screen: &Screen) -> String {
