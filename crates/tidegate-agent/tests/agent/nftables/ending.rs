@@ -21,17 +21,21 @@ fn drained(nodes: &[u8], gone: &[u8]) -> Vec<Backend> {
 #[tokio::test]
 async fn a_drained_node_keeps_what_it_has_and_is_ended_when_it_leaves() {
     let machines = Machines::new(2);
-    [1, 2].iter().for_each(|n| machines.serve(*n, PORT));
+    machines.serve_each(&[1, 2], PORT);
     let agent = machines.agent(machines.settings(Masquerade::Always)).await;
     apply_ok(&agent, &four(1, &pool(&[1]), |_| {})).await;
     let mut old = machines.on_client(|| ALL.map(|(udp, family)| asking(udp, family).unwrap()));
-    old.iter_mut().for_each(|a| assert_eq!(a.ask().unwrap().0, 1));
+    for a in &mut old {
+        assert_eq!(a.ask().unwrap().0, 1);
+    }
     // A connection that is none of ours, to the same node and port.
     let mut foreign =
         super::machines::Asking::tcp(SocketAddr::new(Machines::address(1, 4), PORT), Duration::from_secs(3)).unwrap();
 
     apply_ok(&agent, &four(2, &drained(&[2], &[1]), |_| {})).await;
-    old.iter_mut().for_each(|a| assert_eq!(a.ask().unwrap().0, 1, "a drain keeps them"));
+    for a in &mut old {
+        assert_eq!(a.ask().unwrap().0, 1, "a drain keeps them");
+    }
     let fresh = machines.on_client(|| ALL.map(|(udp, family)| asking(udp, family).unwrap().ask().unwrap().0));
     assert_eq!(fresh, [2; 4]);
     let counted = agent.counted_status().await;
@@ -83,7 +87,7 @@ fn load(machines: &Machines) -> Load {
 #[tokio::test]
 async fn flapping_under_load_loses_nothing() {
     let machines = Machines::new(3);
-    [1, 2, 3].iter().for_each(|n| machines.serve(*n, PORT));
+    machines.serve_each(&[1, 2, 3], PORT);
     let agent = machines.agent(machines.settings(Masquerade::Always)).await;
     apply_ok(&agent, &four(1, &pool(&[1, 2, 3]), |_| {})).await;
     let load = load(&machines);
@@ -103,7 +107,7 @@ async fn flapping_under_load_loses_nothing() {
 #[tokio::test]
 async fn clients_of_a_dead_node_are_not_stuck_once_it_is_removed() {
     let machines = Machines::new(2);
-    [1, 2].iter().for_each(|n| machines.serve(*n, PORT));
+    machines.serve_each(&[1, 2], PORT);
     let agent = machines.agent(machines.settings(Masquerade::Always)).await;
     apply_ok(&agent, &four(1, &pool(&[1, 2]), |_| {})).await;
     machines.unplug(1);

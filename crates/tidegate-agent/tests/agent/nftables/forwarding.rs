@@ -40,7 +40,7 @@ pub const ALL: [(bool, u8); 4] = [(false, 4), (true, 4), (false, 6), (true, 6)];
 
 async fn forwards(masquerade: Masquerade) {
     let machines = Machines::new(2);
-    [1, 2].iter().for_each(|n| machines.serve(*n, PORT));
+    machines.serve_each(&[1, 2], PORT);
     let agent = machines.agent(machines.settings(masquerade)).await;
     apply_ok(&agent, &four(1, &pool(&[1, 2]), |_| {})).await;
     for (udp, family) in ALL {
@@ -71,7 +71,7 @@ async fn nodes_see_the_client_when_it_does_not() {
 #[tokio::test]
 async fn a_client_stays_on_its_node_while_others_come_and_go() {
     let machines = Machines::new(3);
-    [1, 2, 3].iter().for_each(|n| machines.serve(*n, PORT));
+    machines.serve_each(&[1, 2, 3], PORT);
     let agent = machines.agent(machines.settings(Masquerade::Always)).await;
     let source = |l: &mut Listener| l.balance = Balance::Source;
     apply_ok(&agent, &four(1, &pool(&[1, 2, 3]), source)).await;

@@ -33,16 +33,20 @@ async fn clients_outside_the_source_ranges_are_refused() {
 #[tokio::test]
 async fn a_limit_of_connections_counts_over_changes() {
     let machines = Machines::new(2);
-    [1, 2].iter().for_each(|n| machines.serve(*n, PORT));
+    machines.serve_each(&[1, 2], PORT);
     let agent = machines.agent(machines.settings(Masquerade::Always)).await;
     let two = |l: &mut Listener| l.limits.max_connections = NonZeroU32::new(2);
     apply_ok(&agent, &four(1, &pool(&[1]), two)).await;
     let mut kept = machines.on_client(|| [(); 2].map(|()| asking(false, 4).unwrap()));
-    kept.iter_mut().for_each(|a| drop(a.ask().unwrap()));
+    for a in &mut kept {
+        drop(a.ask().unwrap());
+    }
     assert!(machines.on_client(|| asking(false, 4).is_err()));
     // Other listeners have a count of their own, and a change of backends does not begin it anew.
     assert!(machines.on_client(|| asking(false, 6).is_ok()));
     apply_ok(&agent, &four(2, &pool(&[1, 2]), two)).await;
     assert!(machines.on_client(|| asking(false, 4).is_err()));
-    kept.iter_mut().for_each(|a| drop(a.ask().unwrap()));
+    for a in &mut kept {
+        drop(a.ask().unwrap());
+    }
 }

@@ -73,6 +73,12 @@ impl Machines {
         self.on(0, work).join().unwrap()
     }
 
+    pub fn serve_each(&self, nodes: &[u8], port: u16) {
+        for n in nodes {
+            self.serve(*n, port);
+        }
+    }
+
     /// Nodes answer `<number> <address of who asks>` to whatever comes, on streams and datagrams.
     pub fn serve(&self, n: u8, port: u16) {
         for family in [4, 6] {

@@ -34,7 +34,7 @@ async fn a_foreign_table_of_our_name_is_refused_and_left_alone() {
 #[tokio::test]
 async fn a_change_of_a_table_that_is_not_as_remembered_loads_it_whole() {
     let machines = Machines::new(2);
-    [1, 2].iter().for_each(|n| machines.serve(*n, PORT));
+    machines.serve_each(&[1, 2], PORT);
     let agent = machines.agent(machines.settings(Masquerade::Always)).await;
     for (revision, harm) in [(1, "flush map inet tidegate tcp4-t4"), (3, "delete table inet tidegate")] {
         apply_ok(&agent, &four(revision, &pool(&[1]), |_| {})).await;
