@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::desired::Backend;
 
-use super::ask;
+use super::{ask, worker};
 use crate::conformance::haproxy::Haproxy;
 use crate::conformance::site::Site;
 use crate::rig::apply_ok;
@@ -26,13 +26,16 @@ async fn measured(count: u16) -> [Duration; 3] {
     let mut site = Site::<Haproxy>::new();
     let vip = site.free_port();
     let agent = site.start().await;
-    let (mut ours, mut bare, mut verified) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut bare, mut verified, mut first) = (Vec::new(), Vec::new(), Vec::new(), None);
     for revision in 1..=21 {
         let wanted = state(revision, vec![(listener("http", vip), pool(count + u16::try_from(revision % 2).unwrap()))]);
         let start = Instant::now();
         let report = apply_ok(&agent, &wanted).await;
-        // The first one starts HAProxy.
-        if revision > 1 {
+        // The first one starts HAProxy; none of the others may start a worker.
+        if revision == 1 {
+            first = Some(worker(&site));
+        } else {
+            assert_eq!(Some(worker(&site)), first);
             ours.push(start.elapsed());
             let engine = report.timings.iter().filter(|t| ["reload", "verify"].contains(&t.step.as_str()));
             verified.push(Duration::from_micros(engine.map(|t| t.micros).sum()));
@@ -58,6 +61,6 @@ async fn a_change_of_a_few_servers_takes_milliseconds() {
 async fn a_change_among_5000_servers_is_no_reload() {
     let [apply, haproxy, bare] = measured(5000).await;
     println!("5000 servers: apply {apply:?}, of this HAProxy {haproxy:?}; bare command {bare:?}");
-    // A debug build on a busy machine; optimised it is a tenth of that.
-    assert!(haproxy < Duration::from_secs(1), "{haproxy:?}");
+    // A debug build on a machine that is busy with other builds took 0.7 s.
+    assert!(haproxy < Duration::from_secs(5), "{haproxy:?}");
 }
