@@ -115,6 +115,7 @@ fn an_order_is_about_the_machine_and_not_about_its_name() {
     world.order(OrderKind::Drain, "w1", at(10));
     world.step(at(10));
     world.view.observe(Node { uid: uid("u-again"), ..worker("w1", "10.0.0.1") });
+    world.view.confirm_gone(&uid("u-w1"));
     world.step(at(20));
     let members = world.log.membership.members();
     assert!(members.get(&uid("u-w1")).is_none() && members.get(&uid("u-again")).unwrap().is_active());

@@ -160,6 +160,13 @@ impl Scenario {
         Ok(at)
     }
 
+    /// Waits until a node takes no new connections and every load balancer serves that.
+    pub async fn wait_left(&mut self, node: &str) -> Result<Instant> {
+        let what = format!("{node} takes no new connections, live");
+        let (at, _) = self.wait(&what, |status| left(status, node) && in_sync(status)).await?;
+        Ok(at)
+    }
+
     /// From the first API event after `mark` that satisfies `event` until the node stands in `phase` and that is live.
     pub async fn measure(
         &mut self,
@@ -190,6 +197,11 @@ pub fn node<'a>(status: &'a ClusterStatus, name: &str) -> Option<&'a NodeStatus>
 /// Whether a node stands in `phase`; one that the status does not know is out.
 pub fn stands(status: &ClusterStatus, name: &str, phase: Phase) -> bool {
     node(status, name).map_or(phase == Phase::Out, |known| known.state == phase)
+}
+
+/// Whether a node takes no new connections: it drains, or is out already, because an idle drain ends early.
+pub fn left(status: &ClusterStatus, name: &str) -> bool {
+    !stands(status, name, Phase::Active)
 }
 
 /// How many nodes take new connections.

@@ -7,7 +7,7 @@ use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_testbed::SiteOptions;
 use tidegate_testbed::cluster::{ClusterOptions, Etcd};
-use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, active, in_sync, stands};
+use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, active, in_sync, left};
 use tidegate_testbed::traffic::TrafficOptions;
 
 /// A resync every 2 s, so that the view is stale after 3 s.
@@ -29,7 +29,7 @@ async fn a_hanging_or_killed_api_server_freezes_the_set_and_thaws_it() -> Result
     // Killed and restarted: the watch's resourceVersion is from before, which answers 410.
     scene.site.cluster.kill9_and_restart().await?;
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, None).await?;
     scene.wait_phase("worker-1", Phase::Active).await?;
 
@@ -47,9 +47,7 @@ async fn what_happened_behind_a_cut_watch_is_found_by_the_resync() -> Result<()>
     scene.site.worker("worker-2")?.kubelet.delete().await?;
     scene.wait("frozen", |status| status.frozen.is_some()).await?;
     scene.site.lb("lb")?.relay.forward();
-    let caught_up = |s: &tidegate_core::status::ClusterStatus| {
-        in_sync(s) && stands(s, "worker-1", Phase::Draining) && !stands(s, "worker-2", Phase::Active)
-    };
+    let caught_up = |s: &tidegate_core::status::ClusterStatus| in_sync(s) && left(s, "worker-1") && left(s, "worker-2");
     scene.wait("both changes live", caught_up).await?;
     Ok(())
 }
@@ -68,7 +66,7 @@ async fn a_watch_that_answers_410_gone_starts_anew() -> Result<()> {
     kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
     scene.site.cluster.compact().await?;
     scene.site.lb("lb")?.relay.forward();
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
     Ok(())
 }
 
@@ -78,7 +76,7 @@ async fn an_old_etcd_without_streaming_lists_is_served_by_list_and_watch() -> Re
     let config = RunConfig { resync: "10m", ..RunConfig::default() };
     let mut scene = Scenario::serving(SiteOptions { cluster, ..SiteOptions::default() }, config).await?;
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
     let log = std::fs::read_to_string(scene.tidegate.log())?;
     assert!(log.contains("cannot stream lists"), "the fall back must have been needed, and told once:\n{log}");
     Ok(())
@@ -90,7 +88,7 @@ async fn a_restart_while_the_api_is_down_keeps_the_set_and_the_drain_in_progress
     let mut scene = Scenario::serving(SiteOptions::without_lifecycle(), config).await?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
 
     scene.site.lb("lb")?.relay.refuse();
     scene.tidegate.kill9()?;

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::SiteOptions;
 use tidegate_testbed::kubelet::Bulk;
-use tidegate_testbed::scenario::{RunConfig, Scenario, active, in_sync, stands};
+use tidegate_testbed::scenario::{RunConfig, Scenario, active, in_sync, left};
 
 const NODES: u32 = 50;
 const CHANGES: usize = 500;
@@ -45,10 +44,7 @@ async fn five_hundred_changes_in_two_seconds_cost_at_most_four_reloads() -> Resu
 }
 
 fn is_end_state(status: &ClusterStatus) -> bool {
-    (0..NODES).all(|number| {
-        let phase = if number % 5 == 0 { Phase::Draining } else { Phase::Active };
-        stands(status, &format!("burst-{number}"), phase)
-    })
+    (0..NODES).all(|number| left(status, &format!("burst-{number}")) == (number % 5 == 0))
 }
 
 async fn flip(scene: &Scenario, bulk: &Bulk) -> Result<()> {

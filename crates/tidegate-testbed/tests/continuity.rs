@@ -19,7 +19,7 @@ async fn a_draining_node_gets_no_new_connection_while_its_old_ones_live_on() -> 
         long.push(LongLived::open(&scene.site.client, target).await?);
     }
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
 
     let traffic = scene.site.traffic(TrafficOptions { keepalive_connections: 0, ..TrafficOptions::new(target) })?;
     scene.wait_phase("worker-1", Phase::Out).await?;

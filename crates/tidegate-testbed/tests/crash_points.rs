@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
-use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, stands};
+use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, left};
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::{Site, SiteOptions};
 
@@ -65,8 +64,7 @@ async fn crash(scene: &mut Scenario, point: &str, excluded: bool) -> Result<()> 
 
     scene.tidegate.restart()?;
     scene.wait_up().await?;
-    let phase = if excluded { Phase::Draining } else { Phase::Active };
-    scene.wait("the change live", |status| in_sync(status) && stands(status, "worker-1", phase)).await?;
+    scene.wait("the change live", |status| in_sync(status) && left(status, "worker-1") == excluded).await?;
     check_live_file(scene).await?;
     no_temporary_files(scene.site.folder())
 }

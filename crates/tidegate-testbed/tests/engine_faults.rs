@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
-use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, stands};
+use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, left};
 use tidegate_testbed::traffic::{Traffic, TrafficOptions};
 use tidegate_testbed::{Site, SiteOptions, deadline};
 
@@ -53,7 +53,7 @@ async fn an_engine_that_is_killed_is_started_again() -> Result<()> {
     let replaced = || pid_of(&pid_file).is_ok_and(|now| now != master);
     deadline::until_true("a new master", Duration::from_secs(10), replaced).await?;
     exclude(&scene, "worker-1", true).await?;
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
     let total = running.stop().await?;
     println!("master killed: {total}");
     // A crash: what was lost is counted, and it is over within the moment between two masters.
@@ -123,7 +123,7 @@ async fn a_full_disk_leaves_the_live_file_whole_and_heals_by_itself() -> Result<
     assert_eq!(std::fs::read(disk.0.join("nginx.conf"))?, before, "the live file is untouched");
 
     disk.free()?;
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
     let (_, status) = scene.wait("no error left", |status| last_error(status).is_empty()).await?;
     assert!(in_sync(&status));
     let total = running.stop().await?;
@@ -159,8 +159,7 @@ async fn a_wrong_template_never_goes_live() -> Result<()> {
         assert!(!status.load_balancers.iter().any(|lb| lb.in_sync), "{what}: {status:?}");
 
         std::fs::write(&template, TEMPLATE)?;
-        let phase = if excluded { Phase::Draining } else { Phase::Active };
-        let healed = |s: &ClusterStatus| in_sync(s) && stands(s, "worker-1", phase) && last_error(s).is_empty();
+        let healed = |s: &ClusterStatus| in_sync(s) && left(s, "worker-1") == excluded && last_error(s).is_empty();
         scene.wait(&format!("healed after a template that {what}"), healed).await?;
     }
     let total = running.stop().await?;

@@ -10,7 +10,7 @@ use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::LoadBalancerStatus;
 use tidegate_testbed::cluster::pki::Pki;
 use tidegate_testbed::measure::StatusReader;
-use tidegate_testbed::scenario::{PORT, active, api, in_sync, stands};
+use tidegate_testbed::scenario::{PORT, active, api, in_sync, left, stands};
 use tidegate_testbed::site::Tidegate;
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::unreliable::Unreliable;
@@ -113,7 +113,7 @@ async fn losing_repeating_delaying_and_reordering_hooks_is_safe() -> Result<()> 
     }
     split.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
     let end = |s: &tidegate_core::status::ClusterStatus| {
-        in_sync(s) && stands(s, "worker-1", Phase::Draining) && stands(s, "worker-2", Phase::Active)
+        in_sync(s) && left(s, "worker-1") && stands(s, "worker-2", Phase::Active)
     };
     let reached = split.status.wait("the end state live", LIMIT, end).await;
     reached.with_context(|| split.logs())?;
@@ -154,8 +154,7 @@ async fn controller_and_agent_know_each_other_by_certificates() -> Result<()> {
     let serving = split.status.wait("three nodes live over TLS", LIMIT, |s| in_sync(s) && active(s) == 3).await;
     serving.with_context(|| split.logs())?;
     split.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
-    let drained =
-        split.status.wait("a change live", LIMIT, |s| in_sync(s) && stands(s, "worker-1", Phase::Draining)).await;
+    let drained = split.status.wait("a change live", LIMIT, |s| in_sync(s) && left(s, "worker-1")).await;
     drained.with_context(|| split.logs())?;
     Ok(())
 }

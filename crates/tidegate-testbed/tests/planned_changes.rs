@@ -47,10 +47,10 @@ async fn one_round(scene: &mut Scenario, round: u32) -> Result<()> {
     scene.wait_phase(&added, Phase::Active).await?;
 
     scene.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
-    scene.wait_phase("worker-1", Phase::Draining).await?;
+    scene.wait_left("worker-1").await?;
     let autoscaler = "ToBeDeletedByClusterAutoscaler";
     scene.site.worker("worker-2")?.kubelet.add_taint(autoscaler, "1", "NoSchedule").await?;
-    scene.wait_phase("worker-2", Phase::Draining).await?;
+    scene.wait_left("worker-2").await?;
 
     scene.site.worker(&added)?.kubelet.delete().await?;
     scene.wait_phase(&added, Phase::Out).await?;

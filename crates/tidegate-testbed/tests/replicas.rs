@@ -12,7 +12,7 @@ use tidegate_core::position::Term;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::process::procfs::is_stopped;
 use tidegate_testbed::replicas::{LIMIT, ReplicaConfig, Replicas};
-use tidegate_testbed::scenario::{PORT, in_sync, stands};
+use tidegate_testbed::scenario::{PORT, in_sync, left, stands};
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::{Site, SiteOptions, deadline};
 
@@ -54,7 +54,7 @@ async fn another_acts_when_the_leader_ends_or_dies() -> Result<()> {
     assert!(takeover < LEASE + Duration::from_secs(2), "{takeover:?}\n{}", replicas.logs());
 
     replicas.site.worker("worker-1")?.kubelet.label(EXCLUDE_LABEL, Some("true")).await?;
-    replicas.wait(third, "the new leader decides", |s| in_sync(s) && stands(s, "worker-1", Phase::Draining)).await?;
+    replicas.wait(third, "the new leader decides", |s| in_sync(s) && left(s, "worker-1")).await?;
     let total = traffic.stop().await?;
     assert_eq!(total.failed(), 0, "{total}");
     Ok(())
@@ -85,7 +85,7 @@ async fn a_leader_that_was_frozen_in_mid_write_changes_nothing_more() -> Result<
     tokio::time::sleep(Duration::from_millis(700)).await;
     frozen.tidegate.process().signal(Signal::STOP)?;
     let (_, new, new_term) = replicas.new_leader(old_term, LIMIT).await?;
-    replicas.wait(new, "the new leader decides", |s| in_sync(s) && stands(s, "worker-1", Phase::Draining)).await?;
+    replicas.wait(new, "the new leader decides", |s| in_sync(s) && left(s, "worker-1")).await?;
     let entries = history(&replicas, new)?;
 
     // The held bytes arrive, and the process goes on where it stood.
@@ -182,7 +182,7 @@ async fn a_database_that_is_away_stops_decisions_and_nothing_else() -> Result<()
     deadline::until_true("traffic goes on", LIMIT, || traffic.stats().since(&before).ok() > 500).await?;
     replicas.mongo.resume()?;
     assert!(replicas.controller(leader)?.tidegate.is_running(), "{}", replicas.logs());
-    replicas.wait(leader, "it is decided", |s| in_sync(s) && stands(s, "worker-1", Phase::Draining)).await?;
+    replicas.wait(leader, "it is decided", |s| in_sync(s) && left(s, "worker-1")).await?;
     let total = traffic.stop().await?;
     assert_eq!(total.failed(), 0, "{total}");
     Ok(())

@@ -101,7 +101,13 @@ impl Record {
     }
 
     /// Takes in what a follower has read; answers whether it was news.
+    ///
+    /// While an entry waits, nothing: it may be the very one that was read, and appended twice it would be a gap
+    /// (seed 946 of the simulation). Its next try finds out.
     pub(super) fn absorb(&mut self, result: Result<Tail, StoreError>) -> bool {
+        if self.is_stuck() {
+            return false;
+        }
         let was_in_trouble = self.trouble.is_some();
         match result {
             Ok(tail) => {

@@ -41,13 +41,14 @@ impl Collector for StatusCollector {
         let status = self.board.status();
         let leads = status.as_ref().is_some_and(|s| s.leader.is_self);
         single(&mut encoder, "leader", "1 when this process decides", f64::from(u8::from(leads)))?;
-        let Some(status) = status else { return Ok(()) };
-        single(&mut encoder, "term", "The fencing token of the present leadership", number(status.leader.term.0))?;
-        let frozen = f64::from(u8::from(status.frozen.is_some()));
+        // Before the first status nothing is taken out either.
+        let frozen = f64::from(u8::from(status.as_ref().is_none_or(|s| s.frozen.is_some())));
         single(&mut encoder, "frozen", "1 while nothing is taken out because the view or the store fails", frozen)?;
         // Before the first LIST it is infinite, so that an alert on a limit fires.
         let age = self.board.picture().and_then(|p| p.last_list).map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64());
         single(&mut encoder, "watch_staleness_seconds", "Age of the last complete LIST", age)?;
+        let Some(status) = status else { return Ok(()) };
+        single(&mut encoder, "term", "The fencing token of the present leadership", number(status.leader.term.0))?;
         nodes(&mut encoder, &status)?;
         guards(&mut encoder, &status)?;
         balancers(&mut encoder, &status, self.clock.now())

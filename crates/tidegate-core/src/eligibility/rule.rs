@@ -63,7 +63,7 @@ rules! {
         "remove at once";
     /// Another Node has its name now.
     Replaced = "replaced", Voluntary,
-        "same name, new `metadata.uid`",
+        "same name, other `metadata.uid`, and a live GET says so too",
         "remove the old one at once; the new one joins like any other";
     /// The Node is being deleted.
     Deleting = "deleting", Voluntary,
