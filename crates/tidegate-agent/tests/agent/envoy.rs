@@ -2,7 +2,6 @@
 
 mod faults;
 mod features;
-mod latency;
 mod restart;
 
 use std::io::{Read, Write};

@@ -3,7 +3,7 @@
 mod foreign;
 mod in_place;
 mod source;
-mod speed;
+mod large;
 mod template;
 
 use std::net::SocketAddr;

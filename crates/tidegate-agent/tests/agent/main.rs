@@ -23,7 +23,6 @@ mod faulty;
 mod fencing;
 mod goldens;
 mod haproxy;
-mod latency;
 mod log_limit;
 mod mailbox;
 mod newest;

@@ -6,4 +6,3 @@ mod goldens;
 mod limits;
 mod machines;
 mod ownership;
-mod speed;
