@@ -2,8 +2,8 @@
 
 mod foreign;
 mod in_place;
-mod source;
 mod large;
+mod source;
 mod template;
 
 use std::net::SocketAddr;
