@@ -5,6 +5,7 @@ mod latency;
 mod memory;
 mod site;
 mod statistics;
+mod store;
 
 use anyhow::Result;
 use tidegate_testbed::servers;
@@ -22,6 +23,8 @@ enum What {
     Latency(latency::Latency),
     /// Resident memory of `tidegate run`.
     Memory(memory::Memory),
+    /// Commit of one change: MongoDB beside SQLite and a bare fsync.
+    Store(store::StoreBench),
 }
 
 impl Bench {
@@ -33,6 +36,7 @@ impl Bench {
             match &self.what {
                 What::Latency(latency) => latency.measure().await,
                 What::Memory(memory) => memory.measure().await,
+                What::Store(store) => store.measure().await,
             }
         })
     }

@@ -35,6 +35,8 @@ pub struct Sight {
 /// Where in the log each node began to drain, and where it left.
 #[derive(Clone, Debug, Default)]
 pub struct Departures {
+    /// What was looked at last.
+    seen: Position,
     draining: BTreeMap<NodeUid, Position>,
     left: BTreeMap<NodeUid, Position>,
 }
@@ -42,13 +44,18 @@ pub struct Departures {
 impl Departures {
     /// Notes who drains and who is out in `membership`, which is that of `position`. `watched` are the nodes whose
     /// leaving somebody waits for. What this process did not see happen counts from now on, which is late but safe.
-    /// To be called after every commit: a node that came back and left again in between would count from the first time.
+    /// To be called after every commit. When some were missed, all counts from now on: a node may have come back and left
+    /// again in between (seed 375 of the simulation).
     pub fn update<'a>(
         &mut self,
         membership: &Membership,
         position: Position,
         watched: impl Iterator<Item = &'a NodeUid>,
     ) {
+        if position.revision > self.seen.revision.next() {
+            *self = Self::default();
+        }
+        self.seen = position;
         let drains = membership.members().iter().filter(|(_, m)| matches!(m.state, MemberState::Draining { .. }));
         let keep = |known: &BTreeMap<NodeUid, Position>, uid: &NodeUid| {
             (uid.clone(), known.get(uid).copied().unwrap_or(position))

@@ -81,7 +81,7 @@ pub struct Hold {
 
 /// Splits what the table wants into what may happen and what is held.
 pub fn check(wanted: Vec<Change>, before: &Membership, freshness: &Freshness) -> (Vec<Change>, Vec<Hold>) {
-    let (passed, mut held) = check_fresh(wanted, freshness);
+    let (passed, mut held) = check_fresh(wanted, before, freshness);
     let (passed, starving) = check_never_empty(passed, before);
     held.extend(starving);
     (passed, held)
@@ -92,17 +92,29 @@ fn takes_out(change: &Change) -> bool {
     change.phase() == Phase::Out || (change.from == Phase::Active && change.phase() == Phase::Draining)
 }
 
-fn check_fresh(wanted: Vec<Change>, freshness: &Freshness) -> (Vec<Change>, Vec<Hold>) {
+fn check_fresh(wanted: Vec<Change>, before: &Membership, freshness: &Freshness) -> (Vec<Change>, Vec<Hold>) {
     let Some(problem) = freshness.problem().filter(|_| !planted(Mutant::GuardFreshOff)) else {
         return (wanted, Vec::new());
     };
     // A drain that began while the view was fresh ends on time; `gone` and involuntary ones do not.
-    let needs_fresh = |c: &Change| takes_out(c) && rests_on_the_view(c);
+    let needs_fresh = |c: &Change| (takes_out(c) && rests_on_the_view(c)) || brings_back(c, before);
     partition(wanted, needs_fresh, Guard::Fresh, &problem)
 }
 
 fn rests_on_the_view(change: &Change) -> bool {
     change.rule.class() == Class::Involuntary || (change.rule == Rule::Gone && change.from == Phase::Active)
+}
+
+/// Whether a change undoes what was decided with a fresh view: a stale one may not know of the deletion that sent the node
+/// away (seed 932 of the simulation). An unready node that is Ready again was not sent away, and an order is not observed.
+fn brings_back(change: &Change, before: &Membership) -> bool {
+    let sent_away = |rule: Rule| rule.class() == Class::Voluntary && rule != Rule::Drained;
+    change.phase() == Phase::Active
+        && match change.from {
+            Phase::Out => true,
+            Phase::Draining => before.get(&change.uid).is_some_and(|member| sent_away(member.rule)),
+            Phase::Active => false,
+        }
 }
 
 fn check_never_empty(wanted: Vec<Change>, before: &Membership) -> (Vec<Change>, Vec<Hold>) {

@@ -241,6 +241,11 @@ impl Draft<'_> {
     }
 
     fn still_retiring(&self, member: &Member) -> Vec<Retiring> {
-        member.retiring.iter().filter(|r| r.deadline > self.input.now).cloned().collect()
+        // As with a drain: a clock that was put back must not make it last as much longer (seed 2529 of the simulation).
+        let put_back = member.since > self.input.now;
+        let latest = after(self.input.now, self.input.policy.drain_timeout);
+        let clamped = |r: &Retiring| if put_back { r.deadline.min(latest) } else { r.deadline };
+        let retiring = member.retiring.iter().filter(|r| r.deadline > self.input.now);
+        retiring.map(|r| Retiring { deadline: clamped(r), ..r.clone() }).collect()
     }
 }

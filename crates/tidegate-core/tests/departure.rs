@@ -111,11 +111,11 @@ fn who_is_awaited_is_told_by_name_and_nobody_waits_for_a_node_that_is_not_out() 
 fn a_departure_counts_from_where_it_was_first_noted() {
     let (mut departures, membership) = left();
     let at_5 = [sight("a", Some(0), Some(position(2, 5)))];
-    departures.update(&membership, position(2, 9), [uid("u-w1")].iter());
+    departures.update(&membership, position(2, 6), [uid("u-w1")].iter());
     assert!(is_acknowledged(&departures, &at_5, 0), "later commits do not move it");
-    departures.update(&membership, position(2, 10), [].iter());
+    departures.update(&membership, position(2, 7), [].iter());
     assert!(!is_acknowledged_at_all(&departures), "nobody watches it any more");
-    departures.update(&membership, position(2, 11), [uid("u-w1")].iter());
+    departures.update(&membership, position(2, 8), [uid("u-w1")].iter());
     assert!(!is_acknowledged(&departures, &at_5, 0), "what this process did not see happen counts from now on");
 }
 
@@ -168,6 +168,15 @@ fn a_drain_that_was_cancelled_and_began_again_is_counted_anew() {
     assert!(departures.idle(&serves, &of_the_first).is_empty());
     departures.update(&drains, position(2, 7), [].iter());
     assert!(departures.idle(&drains, &of_the_first).is_empty());
+}
+
+#[test]
+fn what_happened_unseen_counts_from_now_on() {
+    let (mut departures, membership) = left();
+    // It came back with revision 6 and left again with 7: this process has seen neither.
+    departures.update(&membership, position(2, 7), [uid("u-w1")].iter());
+    let served = |at| is_acknowledged(&departures, &[sight("a", Some(0), Some(at))], 1);
+    assert_eq!((served(position(2, 6)), served(position(2, 7))), (false, true));
 }
 
 #[test]

@@ -225,6 +225,18 @@ fn two_nodes_can_swap_their_addresses() {
 }
 
 #[test]
+fn a_clock_that_is_put_back_does_not_make_a_former_address_last_longer() {
+    let mut world = three();
+    world.view.observe(worker("w1", "10.0.0.9"));
+    world.step(at(4_000));
+    let plan = world.step(at(400));
+    assert_eq!(plan.wake_at, Some(at(430)));
+    assert_eq!(world.step(at(401)).changes, [], "once");
+    world.step(at(430));
+    assert!(world.log.membership.get(&uid("u-w1")).unwrap().retiring.is_empty());
+}
+
+#[test]
 fn a_stale_view_holds_what_it_made_us_believe_and_nothing_else() {
     let mut world = three();
     world.view.observe(with_ready(worker("w1", "10.0.0.1"), Unknown, at(10)));
@@ -234,6 +246,27 @@ fn a_stale_view_holds_what_it_made_us_believe_and_nothing_else() {
     let plan = world.step_with(STALE, at(10));
     assert_eq!(holds(&plan), ["fresh w1 not-ready"]);
     assert_eq!(world.phases(&["w1", "w2"]), [Active, Draining]);
+}
+
+#[test]
+fn a_stale_view_brings_nobody_back_that_was_sent_away() {
+    let mut world = three();
+    let mut excluded = worker("w1", "10.0.0.1");
+    excluded.labels.insert(EXCLUDE_LABEL.into(), String::new());
+    world.view.observe(excluded);
+    world.view.observe(with_ready(worker("w2", "10.0.0.2"), Unknown, at(10)));
+    world.step(at(10));
+    assert_eq!(world.phases(&["w1", "w2"]), [Draining, Draining]);
+
+    // The next leader's view has missed all that, and cannot be made fresh.
+    world.view.observe(worker("w1", "10.0.0.1"));
+    world.view.observe(worker("w2", "10.0.0.2"));
+    let plan = world.step_with(STALE, at(20));
+    assert_eq!((world.phases(&["w1", "w2"]), holds(&plan)), (vec![Draining, Active], vec!["fresh w1 eligible".into()]));
+    world.step_with(STALE, at(40));
+    assert_eq!(world.phase("w1"), Draining, "what it believes is eligible does not leave either");
+    world.step(at(60));
+    assert_eq!(world.phase("w1"), Active);
 }
 
 #[test]

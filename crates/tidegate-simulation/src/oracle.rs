@@ -40,6 +40,8 @@ pub(crate) struct Oracle {
     left_at: BTreeMap<NodeUid, Position>,
     /// Existing nodes, and since when each has been well and wanted.
     healthy_since: BTreeMap<NodeUid, Option<Duration>>,
+    /// When an operator last took back a drain of each.
+    let_back: BTreeMap<NodeUid, Duration>,
     /// When each process's last write of the lease that was granted had been begun.
     granted: BTreeMap<String, Duration>,
     /// When the last LIST that each process got had been begun.
@@ -77,6 +79,7 @@ impl Oracle {
             contents: BTreeMap::new(),
             left_at: BTreeMap::new(),
             healthy_since: BTreeMap::new(),
+            let_back: BTreeMap::new(),
             granted: BTreeMap::new(),
             listed: BTreeMap::new(),
             admitted: BTreeMap::new(),

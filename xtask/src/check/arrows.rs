@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate", &["tidegate-core", "tidegate-store", "tidegate-controller", "tidegate-agent"]),
     ("tidegate-testbed", &["tidegate-core", "tidegate-store", "tidegate-controller", "tidegate-agent", "tidegate"]),
     ("tidegate-simulation", &["tidegate-core", "tidegate-store", "tidegate-controller"]),
-    ("xtask", &["tidegate", "tidegate-core", "tidegate-testbed"]),
+    ("xtask", &["tidegate", "tidegate-core", "tidegate-store", "tidegate-testbed"]),
 ];
 
 /// Tests may use these besides.

@@ -2,15 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// A process id.
 pub type Pid = i32;
 
-/// The command line, arguments separated by spaces; nothing for a process that is gone or a zombie.
+/// A process that replaces itself (`execve`) has no command line for a moment.
+const EXEC_PAUSE: Duration = Duration::from_millis(1);
+const EXEC_PAUSES: usize = 20;
+
+/// The command line, arguments separated by spaces; nothing for a process that is gone, a zombie, or of the kernel.
 pub fn command_line(pid: Pid) -> Option<String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let text = String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned();
-    (!text.is_empty()).then_some(text)
+    for _ in 0..EXEC_PAUSES {
+        let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let text = String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned();
+        if !text.is_empty() {
+            return Some(text);
+        }
+        // What has a program but no arguments is being replaced; zombies and the kernel's own have none.
+        std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        std::thread::sleep(EXEC_PAUSE);
+    }
+    None
 }
 
 /// The parent; nothing for a process that is gone.

@@ -26,9 +26,14 @@ impl Oracle {
 
     /// Nodes that have been well and wanted for this long.
     pub(crate) fn well_for(&self, length: Duration, now: Duration) -> BTreeSet<NodeUid> {
-        let long = |since: &Option<Duration>| since.is_some_and(|since| since + length <= now);
-        let well = self.healthy_since.iter().filter(|(uid, since)| long(since) && self.log.orders.get(uid).is_none());
+        let long = |since: Option<Duration>| since.is_some_and(|since| since + length <= now);
+        let wanted = |uid: &NodeUid| self.log.orders.get(uid).is_none() && long(Some(self.let_back(uid)));
+        let well = self.healthy_since.iter().filter(|(uid, since)| long(**since) && wanted(uid));
         well.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    fn let_back(&self, uid: &NodeUid) -> Duration {
+        self.let_back.get(uid).copied().unwrap_or_default()
     }
 
     /// Whether any node is well and wanted now.

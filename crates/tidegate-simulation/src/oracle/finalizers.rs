@@ -14,8 +14,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 const HEARD_OF: Duration = Duration::from_secs(290);
 /// What a finalizer may outlive its deadline by.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Within this after the last trouble there is a leader again that has read everything.
-const RECOVERY: Duration = Duration::from_secs(40);
+/// Within this after the last trouble there is a leader again that has read everything: a LIST that hung when the trouble
+/// ended is given up after 60 s, and the next one comes within 10 s.
+const RECOVERY: Duration = Duration::from_secs(80);
 
 /// A finalizer that is taken off a node which is being deleted.
 pub(crate) struct Taken<'a> {

@@ -7,6 +7,7 @@ use tidegate_core::eligibility::{Class, Rule};
 use tidegate_core::ids::ClusterName;
 use tidegate_core::log::{Change, LogEntry, Phase};
 use tidegate_core::membership::{Member, MemberState};
+use tidegate_core::order::OrderKind;
 use tidegate_core::position::Position;
 
 use super::{Moment, Oracle};
@@ -91,6 +92,8 @@ impl Oracle {
             }
         }
         self.counts.orders += entry.orders.len() as u64;
+        let back = entry.orders.iter().filter(|order| order.kind != OrderKind::Drain);
+        self.let_back.extend(back.map(|order| (order.uid.clone(), moment.now)));
         self.offers.retain(|(revision, ..), _| *revision > entry.revision);
         let state = DesiredState::derive(cluster(), entry.position(), &self.log.membership, &self.listeners);
         self.contents.insert(entry.position(), state.hash);

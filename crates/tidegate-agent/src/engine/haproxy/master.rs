@@ -1,6 +1,7 @@
 //! The master process and its workers.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Pid as RawPid, Signal, kill_process};
 use tidegate_core::protocol::Failure;
@@ -18,7 +19,7 @@ pub struct Master {
 impl Master {
     /// The one that the pid file names, proved by its command line: pids come again.
     pub fn find(pid_file: &Path, config_file: &Path) -> Option<Self> {
-        let pid: Pid = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
+        let pid = pid_in(pid_file)?;
         let line = procfs::command_line(pid)?;
         let is_ours = line.split(' ').any(|word| Path::new(word) == config_file) && line.contains("haproxy");
         is_ours.then_some(Self { pid })
@@ -63,4 +64,18 @@ impl Master {
             failure::transient(Step::Reload, format!("signalling the HAProxy master {}: {e}", self.pid), cure)
         })
     }
+}
+
+/// HAProxy removes its pid file and writes another while it reloads: what is missing or empty may be there in a moment.
+fn pid_in(file: &Path) -> Option<Pid> {
+    const PAUSE: Duration = Duration::from_millis(1);
+    const PAUSES: usize = 5;
+    let read = || std::fs::read_to_string(file).unwrap_or_default().trim().parse().ok();
+    (0..PAUSES).find_map(|_| {
+        let pid = read();
+        if pid.is_none() {
+            std::thread::sleep(PAUSE);
+        }
+        pid
+    })
 }
