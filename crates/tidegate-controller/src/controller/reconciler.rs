@@ -208,6 +208,8 @@ impl Reconciler {
                 self.committed(&entry);
             }
             self.publish();
+            // Nothing follows from it, but the status has to know.
+            self.gather.plan_again();
         }
         Ok(())
     }

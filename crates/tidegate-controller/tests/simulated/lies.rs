@@ -125,6 +125,13 @@ async fn what_is_put_right_in_the_read_model_is_an_entry_of_the_log() {
     assert!(entry.changes.is_empty() && entry.orders.is_empty() && !entry.is_election());
     let rows = HistoryRow::about(&entry, None);
     assert_eq!(rows.iter().map(|row| row.note.as_deref()).collect::<Vec<_>>(), [Some(text.as_str())]);
+    // The status knows of it at once: nothing else may happen for hours.
+    let shown = || {
+        let status = running.status();
+        status.desired.map(|live| live.position) == Some(entry.position())
+            && status.load_balancers.iter().all(|lb| lb.in_sync)
+    };
+    eventually(seconds(2), shown, || format!("{:?}", running.status())).await;
     let commits = world.store.commits();
     sleep(seconds(180)).await;
     assert_eq!(world.store.commits(), commits, "it is told once");
