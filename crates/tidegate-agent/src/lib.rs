@@ -14,6 +14,7 @@ pub mod file;
 pub mod hook;
 mod metrics;
 pub mod pipeline;
+pub mod preflight;
 mod render;
 pub mod settings;
 mod snapshot;

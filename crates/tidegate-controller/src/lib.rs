@@ -6,6 +6,7 @@
 //! are ever published.
 #![warn(missing_docs)]
 
+pub mod access;
 mod api;
 mod causes;
 mod clock;

@@ -12,6 +12,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tidegate_controller::access::rights;
 use tidegate_core::finalizer::FINALIZER as OURS;
 use tidegate_testbed::cluster::client_of;
 use tidegate_testbed::cluster::service_account::user_of;
@@ -100,6 +101,38 @@ fn the_user_outside_the_cluster_has_the_same_rights_as_the_service_account() {
     let names = |objects: &[Value]| -> BTreeSet<String> { objects.iter().map(name_of).collect() };
     let both: Vec<_> = names(&outside).intersection(&names(&plain())).cloned().collect();
     assert_eq!(both, ["Namespace tidegate"]);
+}
+
+/// `tidegate doctor` asks for exactly what is granted.
+#[test]
+fn the_doctor_asks_for_every_right_that_is_granted_and_no_other() {
+    let granted: BTreeSet<Vec<String>> = plain()
+        .iter()
+        .filter(|object| matches!(object["kind"].as_str(), Some("Role" | "ClusterRole")))
+        .flat_map(|role| {
+            let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+            let list = |value: &Value| -> Vec<String> {
+                value.as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()
+            };
+            let rules = role["rules"].as_array().unwrap().clone();
+            rules.into_iter().flat_map(move |rule| {
+                let (group, resource) = (list(&rule["apiGroups"]).remove(0), list(&rule["resources"]).remove(0));
+                let (name, namespace) = (list(&rule["resourceNames"]).join(""), namespace.clone());
+                list(&rule["verbs"])
+                    .into_iter()
+                    .map(move |verb| vec![verb, group.clone(), resource.clone(), namespace.clone(), name.clone()])
+            })
+        })
+        .collect();
+    let asked: BTreeSet<Vec<String>> = rights(Some("tidegate"))
+        .into_iter()
+        .map(|right| {
+            let texts = [right.verb, right.group, right.resource];
+            let places = [right.namespace.unwrap_or_default(), right.name.unwrap_or_default()];
+            texts.into_iter().chain(places).map(str::to_owned).collect()
+        })
+        .collect();
+    assert_eq!(asked, granted);
 }
 
 #[test]

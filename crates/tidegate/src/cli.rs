@@ -2,7 +2,7 @@
 
 mod operate;
 
-pub use operate::{MigrateArgs, OrderArgs, StoreCommand, UninstallArgs};
+pub use operate::{DoctorArgs, MigrateArgs, OrderArgs, StoreCommand, UninstallArgs};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,6 +69,13 @@ pub enum Command {
         after_help = "Examples:\n  tidegate check -c /etc/tidegate/tidegate.yaml\n  tidegate check -c agent.yaml --role agent -o json"
     )]
     Check(CheckArgs),
+    /// Asks everything that a configuration names whether it is there and ready; changes nothing
+    ///
+    /// API server, rights, clocks and store; on a load balancer machine its engine, folders, ports and kernel settings; with
+    /// agents elsewhere, each of them. Each finding with its cure. Ends with 1 when something does not work.
+    #[command(after_help = "Examples:\n  tidegate doctor -c /etc/tidegate/tidegate.yaml\n  \
+        tidegate doctor -c agent.yaml && systemctl start tidegate")]
+    Doctor(DoctorArgs),
     /// Prints the JSON Schema of the configuration file, for editors
     #[command(after_help = "Example:\n  tidegate schema > tidegate.schema.json\n  \
         # first line of tidegate.yaml:  # yaml-language-server: $schema=./tidegate.schema.json")]

@@ -1,6 +1,7 @@
 //! What the commands do that end by themselves.
 
 pub mod check;
+pub mod doctor;
 pub mod explain;
 pub mod history;
 pub mod migrate;
@@ -29,6 +30,7 @@ pub fn execute(cli: Cli) -> Result<Exit, CommandError> {
         Command::History(args) => block_on(history::history(&args, screen)),
         Command::Render(args) => block_on(render::render(&args)),
         Command::Check(args) => check::check(&args, screen),
+        Command::Doctor(args) => block_on(doctor::doctor(&args, screen)),
         Command::Drain(args) => block_on(order::order(OrderKind::Drain, &args, screen)),
         Command::Undrain(args) => block_on(order::order(OrderKind::Undrain, &args, screen)),
         Command::Store(StoreCommand::Migrate(args)) => block_on(migrate::migrate_store(&args, screen)),

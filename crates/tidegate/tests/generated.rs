@@ -57,6 +57,14 @@ fn every_configuration_in_the_documentation_is_good() {
     println!("{seen} configurations in Markdown were checked");
 }
 
+/// The chart's is compared with this one by the tests of the manifests.
+#[test]
+fn the_configuration_that_is_shipped_for_the_cluster_is_good() {
+    let path = root().join("deploy/kubernetes/20-config.yaml");
+    let object: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    check(&path, object["data"]["tidegate.yaml"].as_str().unwrap());
+}
+
 fn markdown(root: &Path) -> Vec<PathBuf> {
     let folders = [root.to_owned(), root.join("docs")];
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueHint};
 use tidegate_core::ids::NodeName;
 
 use super::{ApiArgs, Output, duration, node_name};
+use crate::config::Role;
 
 /// Of `drain` and `undrain`.
 #[derive(Debug, Args)]
@@ -74,6 +75,20 @@ pub struct UninstallArgs {
     /// Do it; otherwise only say what would be done
     #[arg(long)]
     pub yes: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: PathBuf,
+    /// Look at what this role needs; otherwise the first one that the file seems to be for
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
