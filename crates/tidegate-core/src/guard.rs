@@ -51,6 +51,9 @@ pub struct Freshness {
     pub list_age: Option<Duration>,
     /// The age up to which the view is fresh (90 s when a resync comes every 60 s).
     pub limit: Duration,
+    /// Whether it was fresh at some time since this process took over. What a stale view says then is at least news; before,
+    /// it may be what the former leader has long undone.
+    pub vouched: bool,
 }
 
 impl Freshness {
@@ -97,12 +100,18 @@ fn check_fresh(wanted: Vec<Change>, before: &Membership, freshness: &Freshness) 
         return (wanted, Vec::new());
     };
     // A drain that began while the view was fresh ends on time; `gone` and involuntary ones do not.
-    let needs_fresh = |c: &Change| (takes_out(c) && rests_on_the_view(c)) || brings_back(c, before);
+    let rests = |c: &Change| rests_on_the_view(c) || !(freshness.vouched || c.from == Phase::Draining || is_ordered(c));
+    let needs_fresh = |c: &Change| (takes_out(c) && rests(c)) || brings_back(c, before);
     partition(wanted, needs_fresh, Guard::Fresh, &problem)
 }
 
 fn rests_on_the_view(change: &Change) -> bool {
     change.rule.class() == Class::Involuntary || (change.rule == Rule::Gone && change.from == Phase::Active)
+}
+
+/// Whether an operator wants it: that is recorded, and not observed.
+fn is_ordered(change: &Change) -> bool {
+    change.rule == Rule::Drained
 }
 
 /// Whether a change undoes what was decided with a fresh view: a stale one may not know of the deletion that sent the node

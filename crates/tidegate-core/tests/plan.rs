@@ -9,6 +9,7 @@ use tidegate_core::eligibility::Rule;
 use tidegate_core::guard::Guard;
 use tidegate_core::log::Phase::{Active, Draining, Out};
 use tidegate_core::node::ConditionStatus::{False, True, Unknown};
+use tidegate_core::order::OrderKind;
 use tidegate_core::plan::Plan;
 use tidegate_core::policy::{EXCLUDE_LABEL, NotReady};
 
@@ -246,6 +247,24 @@ fn a_stale_view_holds_what_it_made_us_believe_and_nothing_else() {
     let plan = world.step_with(STALE, at(10));
     assert_eq!(holds(&plan), ["fresh w1 not-ready"]);
     assert_eq!(world.phases(&["w1", "w2"]), [Active, Draining]);
+}
+
+#[test]
+fn who_takes_over_with_a_stale_view_believes_nothing_of_it() {
+    let mut world = three();
+    world.order(OrderKind::Drain, "w3", at(5));
+    let mut excluded = worker("w1", "10.0.0.1");
+    excluded.labels.insert(EXCLUDE_LABEL.into(), String::new());
+    world.view.observe(excluded);
+    let unseen = tidegate_core::guard::Freshness { vouched: false, ..STALE };
+    let plan = world.step_with(unseen, at(10));
+    assert_eq!(holds(&plan), ["fresh w1 excluded"]);
+    assert_eq!(world.phases(&["w1", "w3"]), [Active, Draining], "an order is not observed");
+    world.step_with(unseen, at(40));
+    assert_eq!(world.phase("w3"), Out, "a drain that began ends");
+    // One LIST later it is news, and counts even when the next ones fail.
+    world.step_with(STALE, at(50));
+    assert_eq!(world.phases(&["w1", "w2"]), [Draining, Active]);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(super) struct Gather {
     /// When the last LIST that finished had been started.
     last_list: Option<Instant>,
     was_fresh: bool,
+    /// See [`Freshness::vouched`].
+    vouched: bool,
     trouble: Option<String>,
     changed: bool,
     oldest: Option<Instant>,
@@ -58,6 +60,7 @@ impl Gather {
             freshness_limit: shared.settings.freshness_limit(),
             last_list: None,
             was_fresh: false,
+            vouched: false,
             trouble: None,
             changed: true,
             oldest: None,
@@ -74,7 +77,13 @@ impl Gather {
 
     /// How far the view can be trusted. The age counts from the start of the LIST.
     pub(super) fn freshness(&self) -> Freshness {
-        Freshness { list_age: self.last_list.map(|at| at.elapsed()), limit: self.freshness_limit }
+        let list_age = self.last_list.map(|at| at.elapsed());
+        Freshness { list_age, limit: self.freshness_limit, vouched: self.vouched }
+    }
+
+    /// This process decides from now on: whether its view is worth anything is still to be seen, if it is stale.
+    pub(super) fn takes_over(&mut self) {
+        self.vouched = self.freshness().problem().is_none();
     }
 
     /// Why nothing is taken out: what is wrong with the view, and the latest failure of the API.
@@ -152,6 +161,7 @@ impl Gather {
             }
         };
         self.last_list = Some(started);
+        self.vouched = true;
         if self.trouble.take().is_some() {
             info!("the nodes can be listed again");
         }

@@ -17,8 +17,9 @@ use tidegate_core::policy::NodePolicy;
 use tidegate_core::position::Term;
 use tidegate_core::view::ClusterView;
 
-pub const FRESH: Freshness = Freshness { list_age: Some(Duration::ZERO), limit: Duration::from_secs(90) };
-pub const STALE: Freshness = Freshness { list_age: Some(Duration::from_secs(91)), limit: Duration::from_secs(90) };
+pub const FRESH: Freshness =
+    Freshness { list_age: Some(Duration::ZERO), limit: Duration::from_secs(90), vouched: true };
+pub const STALE: Freshness = Freshness { list_age: Some(Duration::from_secs(91)), ..FRESH };
 
 /// Seconds after an arbitrary start.
 pub fn at(seconds: i64) -> Timestamp {

@@ -52,8 +52,9 @@ pub fn eligibility_markdown() -> String {
 const fn meaning(guard: Guard) -> &'static str {
     match guard {
         Guard::Fresh => {
-            "Nothing involuntary, and no `gone`, unless the last complete LIST is younger than 1.5 resyncs (90 s). The set is \
-             *frozen* meanwhile: status and metric `tidegate_frozen` say why and since when."
+            "Nothing involuntary, and no `gone`, unless the last complete LIST is younger than 1.5 resyncs (90 s); and nobody \
+             comes back that was sent away. A controller that takes over with such a view believes nothing of it before the next \
+             LIST; orders count all the same. The set is *frozen* meanwhile: status and metric `tidegate_frozen` say why and since when."
         }
         Guard::NeverEmpty => {
             "The last active node stays, whatever is observed or asked for. When all turn NotReady together, all stay: what was \

@@ -32,6 +32,7 @@ impl Reconciler {
         let opened = self.record.open(tenure.clone()).await?;
         if let Some(entry) = opened {
             self.rival = None;
+            self.gather.takes_over();
             self.latency = Latency::new(self.shared.board.balancers().count());
             self.housekeeper.serve(Some(tenure));
             self.committed(&entry);
