@@ -10,7 +10,7 @@ use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::Site;
-use tidegate_testbed::scenario::{Scenario, in_sync, stands};
+use tidegate_testbed::scenario::{Scenario, in_sync, left};
 
 use super::super::floor::Floor;
 use super::super::site;
@@ -87,9 +87,12 @@ impl Run {
     async fn tidegate(&mut self, present: bool) -> Result<Duration> {
         let sent = Instant::now();
         self.scene.site.worker(NODE)?.kubelet.label(EXCLUDE_LABEL, (!present).then_some("true")).await?;
-        let phase = if present { Phase::Active } else { Phase::Draining };
-        let wanted = |status: &ClusterStatus| in_sync(status) && stands(status, NODE, phase);
+        let wanted = |status: &ClusterStatus| in_sync(status) && left(status, NODE) != present;
         let (live, status) = self.scene.wait("the change live", wanted).await?;
+        if !present {
+            // Its drain ends by itself, because it has no connection: another change, that must not meet the next one.
+            self.scene.wait_phase(NODE, Phase::Out).await?;
+        }
         ensure!(status.guards.is_empty() && status.frozen.is_none(), "a guard got in the way: {status:?}");
         Ok(live.saturating_duration_since(sent))
     }
