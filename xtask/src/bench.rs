@@ -19,7 +19,7 @@ pub struct Bench {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Every engine beside its bare self; writes docs/benchmarks.md (about 9 minutes).
+    /// Every engine beside its bare self; writes docs/benchmarks.md (about 8 minutes).
     Engines(engines::Engines),
     /// Node change at the API -> verified live in one engine, beside a bare watch and the bare engine.
     Latency(engines::Latency),

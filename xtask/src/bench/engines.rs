@@ -25,11 +25,11 @@ pub struct Engines {
     /// Only this one; may be repeated. docs/benchmarks.md is written when all are measured, and not by --quick.
     #[arg(long = "engine", value_parser = parse_engine)]
     only: Vec<EngineKind>,
-    /// A tenth of the changes: to see whether it works.
+    /// A few changes of each kind: to see whether it works.
     #[arg(long)]
     quick: bool,
     /// Node changes for each of Tidegate and the bare engine.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 30)]
     changes: usize,
     /// Backends for the single change in a large pool.
     #[arg(long, default_value_t = 5_000)]
@@ -80,7 +80,7 @@ impl Engines {
 
     async fn one(&self, engine: EngineKind) -> Result<Figures> {
         let (changes, large, rounds, seconds) =
-            if self.quick { (self.changes / 10, 4, 1, 1) } else { (self.changes, 20, 3, 3) };
+            if self.quick { (self.changes / 4, 4, 1, 1) } else { (self.changes, 20, 3, 3) };
         let mut run = change::Run::start(engine).await?;
         let change = run.measure(changes).await?;
         let mut data_plane = [None, None];

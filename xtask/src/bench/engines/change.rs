@@ -19,10 +19,8 @@ use super::super::statistics::Samples;
 const LIMIT: Duration = Duration::from_secs(20);
 /// Moves the floor and means nothing to Tidegate.
 const FLOOR_LABEL: &str = "bench.tidegate.io/floor";
-/// Between two changes of Tidegate with nginx: it keeps a second between reloads.
-const RELOAD_FLOOR: Duration = Duration::from_millis(1_100);
-/// Between two changes of Tidegate: it gathers changes that come in a row.
-const IDLE: Duration = Duration::from_millis(350);
+/// Between two changes of Tidegate: within a second, it gathers changes that come in a row, and nginx is not reloaded twice.
+const IDLE: Duration = Duration::from_millis(1_100);
 /// How often the status is read here: the resolution of Tidegate's times, which is on its account.
 const EVERY: Duration = Duration::from_millis(1);
 /// The node that comes and goes.
@@ -59,9 +57,10 @@ impl Run {
         let mut times = Times::default();
         for change in 0..changes {
             let present = change % 2 == 1;
-            tokio::time::sleep(if self.engine == EngineKind::Nginx { RELOAD_FLOOR } else { IDLE }).await;
-            times.floor.add(self.floor(present).await?);
+            tokio::time::sleep(IDLE).await;
+            // First, so that not even an event that means nothing to it came just before.
             times.tidegate.add(self.tidegate(present).await?);
+            times.floor.add(self.floor(present).await?);
         }
         // By itself: a reload starts a worker anew, and so would change what the bare operations find. That of nginx
         // is its bare operation.
