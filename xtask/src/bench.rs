@@ -32,7 +32,10 @@ enum What {
 impl Bench {
     pub fn run(&self) -> Result<()> {
         servers::ensure_all()?;
-        crate::build::tidegate_release()?;
+        // The store is measured by itself.
+        if !matches!(self.what, What::Store(_)) {
+            crate::build::tidegate_release()?;
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match &self.what {

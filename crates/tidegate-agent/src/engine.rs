@@ -15,6 +15,7 @@ mod open;
 pub mod paths;
 pub mod procfs;
 pub mod recipe;
+pub mod succession;
 pub mod unix;
 pub mod vouched;
 
@@ -115,6 +116,17 @@ pub trait Engine: Render + 'static {
 
     /// Ends it gracefully: only used when going back to "nothing was live".
     async fn stop(&self) -> Result<(), Failure>;
+
+    /// Takes no new connection from now on; those that it has go on. Used when another engine takes its place.
+    async fn retire(&self) -> Result<(), Failure> {
+        self.stop().await
+    }
+
+    /// Whether it still carries connections after it was retired: until they are gone it is not stopped. An engine that
+    /// ends by itself with its last connection need not be asked.
+    async fn lingers(&self) -> bool {
+        false
+    }
 
     /// How it is, without asking it.
     fn pulse(&self) -> Pulse;

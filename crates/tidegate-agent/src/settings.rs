@@ -9,6 +9,7 @@ mod nginx;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tidegate_core::engine::EngineKind;
 use tidegate_core::ids::ClusterName;
 
@@ -63,7 +64,8 @@ pub enum DriftPolicy {
 }
 
 /// Which engine, with its settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EngineSettings {
     /// nginx with its stream module.
     Nginx(NginxSettings),

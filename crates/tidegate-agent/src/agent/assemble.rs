@@ -17,7 +17,8 @@ use super::mailbox::Mailbox;
 use super::status::Posted;
 use super::worker::Worker;
 use crate::command::SystemCommands;
-use crate::engine::{Engine, open};
+use crate::engine::Engine;
+use crate::engine::succession::open_after_former;
 use crate::file::LiveFile;
 use crate::hook::StepHook;
 use crate::metrics::Metrics;
@@ -42,7 +43,7 @@ impl Parts {
         let engine_settings = engine.absolute();
         let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let lock = StateDirLock::take(&state_dir)?;
-        let engine = open(&engine_settings, &state_dir, Arc::new(SystemCommands)).await?;
+        let engine = open_after_former(&engine_settings, &state_dir, Arc::new(SystemCommands)).await?;
         let file = LiveFile::new(engine_settings.config_file().to_owned(), take_over);
         let pipeline = Pipeline { engine, file, hook };
         Ok(Self { state_dir, cluster, pipeline, floor: engine_settings.floor(), audit, lock })

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::protocol::Refusal;
 
-use crate::engine::EngineError;
+use crate::engine::succession::SuccessionError;
 
 /// An agent that cannot start.
 #[derive(Debug, Error)]
@@ -28,7 +28,7 @@ pub enum StartError {
     },
     /// The engine cannot be driven.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(#[from] SuccessionError),
     /// The snapshot is of another cluster than the configured one.
     #[error("the snapshot in agent.stateDir {} cannot be used: {refusal}; cure: use another state directory, or correct cluster.name", path.display())]
     Snapshot {

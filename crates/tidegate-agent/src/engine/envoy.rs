@@ -226,6 +226,16 @@ impl Engine for Envoy {
         process::end_all(&self.paths.dir).await
     }
 
+    async fn retire(&self) -> Result<(), Failure> {
+        let drained = self.admin.drain_listeners().await;
+        drained.map_err(|e| failure::transient(Step::Reload, e.to_string(), "look at Envoy's log in agent.stateDir"))
+    }
+
+    /// It does not end by itself.
+    async fn lingers(&self) -> bool {
+        self.admin.connections().await.is_ok_and(|open| open > 0)
+    }
+
     fn pulse(&self) -> Pulse {
         if self.process().is_none() {
             return Pulse::Down { reason: format!("no envoy of {} runs", self.paths.dir.display()) };

@@ -175,6 +175,14 @@ impl Engine for Nftables {
         self.kernel.remove().await
     }
 
+    async fn retire(&self) -> Result<(), Failure> {
+        self.kernel.retire().await
+    }
+
+    async fn lingers(&self) -> bool {
+        self.kernel.purge().flows().any_open().await.unwrap_or(true)
+    }
+
     fn pulse(&self) -> Pulse {
         if self.kernel.is_there() {
             return Pulse::Running { old_generations: 0 };

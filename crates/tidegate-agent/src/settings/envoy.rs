@@ -3,8 +3,10 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Settings of Envoy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvoySettings {
     /// The file that Tidegate owns; what Envoy reads is derived from it in the state directory.
     pub config_file: PathBuf,

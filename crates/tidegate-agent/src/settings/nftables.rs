@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Whether the nodes see the load balancer's address instead of the client's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Masquerade {
     /// Always: nodes answer through the load balancer, whatever their routes are.
     #[default]
@@ -13,7 +15,7 @@ pub enum Masquerade {
 }
 
 /// Settings of the kernel's NAT.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NftablesSettings {
     /// The script that Tidegate owns; load it at boot to serve before the agent runs.
     pub config_file: PathBuf,

@@ -31,6 +31,7 @@ mod ownership;
 mod pipeline;
 mod rig;
 mod states;
+mod succession;
 mod sweep;
 mod traffic;
 mod webhook;

@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 const LONGEST: u64 = 64 * 1024 * 1024;
 /// What [`Stats`] are made of.
 const STATS: &str = r"^(cluster\..+\.(version_text|update_rejected|update_failure|membership_total|membership_healthy)|cluster_manager\.cds\.(version_text|update_rejected|update_failure)|listener_manager\.(lds\.(version_text|update_rejected|update_failure)|total_listeners_active)|server\.state)$";
+/// Gauges that are always up to date, as `server.total_connections` is not.
+const CONNECTIONS: &str = r"^cluster\..+\.upstream_cx_active$";
 
 /// An Envoy that does not answer as it should.
 #[derive(Debug, Error)]
@@ -89,9 +91,24 @@ impl Admin {
         parsed.map_err(|detail| AdminError::Garbled { path: path.to_owned(), detail })
     }
 
+    /// Lets go of every listening socket at once; connections go on.
+    pub async fn drain_listeners(&self) -> Result<(), AdminError> {
+        self.ask("POST", "/drain_listeners").await.map(drop)
+    }
+
+    /// How many connections it has open to backends; each belongs to one of a client.
+    pub async fn connections(&self) -> Result<u64, AdminError> {
+        let text = self.get(&format!("/stats?filter={}", http::escaped(CONNECTIONS))).await?;
+        Ok(Stats::parse(&text.unwrap_or_default()).total())
+    }
+
     /// The body; nothing for 404, which Envoy answers when there is none of what was asked for.
     async fn get(&self, query: &str) -> Result<Option<String>, AdminError> {
-        let asked = tokio::time::timeout(LIMIT, self.exchange(query)).await;
+        self.ask("GET", query).await
+    }
+
+    async fn ask(&self, method: &str, query: &str) -> Result<Option<String>, AdminError> {
+        let asked = tokio::time::timeout(LIMIT, self.exchange(method, query)).await;
         let path = shown(query);
         let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", LIMIT.as_secs()));
         let bytes = asked.map_err(|_| AdminError::Ask { path: path.to_owned(), source: late() })??;
@@ -104,12 +121,12 @@ impl Admin {
         }
     }
 
-    async fn exchange(&self, path: &str) -> Result<Vec<u8>, AdminError> {
+    async fn exchange(&self, method: &str, path: &str) -> Result<Vec<u8>, AdminError> {
         let connected = UnixStream::connect(&self.socket).await;
         let failed = |source| AdminError::Connect { socket: self.socket.clone(), source };
         let mut stream = connected.map_err(failed)?;
         let failed = |source| AdminError::Ask { path: shown(path).to_owned(), source };
-        stream.write_all(http::request(path).as_bytes()).await.map_err(failed)?;
+        stream.write_all(http::request(method, path).as_bytes()).await.map_err(failed)?;
         let mut bytes = Vec::new();
         stream.take(LONGEST).read_to_end(&mut bytes).await.map_err(failed)?;
         Ok(bytes)

@@ -43,6 +43,11 @@ impl Stats {
         self.0.get(&format!("{of}.{name}")).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
+    /// All counts together.
+    pub fn total(&self) -> u64 {
+        self.0.values().filter_map(|value| value.parse::<u64>().ok()).sum()
+    }
+
     /// How often something was refused.
     pub fn refusals(&self, of: &str) -> u64 {
         self.number(of, "update_rejected").saturating_add(self.number(of, "update_failure"))

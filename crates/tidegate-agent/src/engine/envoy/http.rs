@@ -10,8 +10,8 @@ pub struct Answer {
 }
 
 /// A request for a path, after whose answer the connection ends.
-pub fn request(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
+pub fn request(method: &str, path: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: envoy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 /// `a.b|c` as it is written in a query.

@@ -60,6 +60,16 @@ impl Flows {
         Ok(counted)
     }
 
+    /// Whether any TCP connection is open.
+    pub async fn any_open(&self) -> Result<bool, Failure> {
+        for family in ["ipv4", "ipv6"] {
+            if self.list(family, &["-p", "tcp"]).await?.iter().any(|flow| flow.open) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Every route that connections take and the script does not allow.
     pub async fn stray(&self, script: &Script) -> Result<BTreeSet<Route>, Failure> {
         let mut stray = BTreeSet::new();

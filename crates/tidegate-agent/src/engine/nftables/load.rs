@@ -239,6 +239,20 @@ impl Kernel {
         wrong.map(|(chain, _)| format!("a rule of chain {chain} was replaced"))
     }
 
+    /// Sends no new connection anywhere. The chains stay: without them the kernel would translate nothing any more, and the
+    /// connections that there are would break.
+    pub async fn retire(&self) -> Result<(), Failure> {
+        self.known().take();
+        if self.nft.is_there().await? {
+            let table = self.nft.table();
+            let flush = |chain| format!("flush chain inet {table} {chain}");
+            let commands = ["prerouting", "output", "guard"].map(flush).join("; ");
+            self.nft.run(Step::Reload, &commands).await?;
+        }
+        self.there.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Removes the table; it need not be there.
     pub async fn remove(&self) -> Result<(), Failure> {
         self.known().take();
