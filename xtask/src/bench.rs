@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: figures that anyone can measure again, as ratios against a baseline of the same run.
 
+mod engines;
 mod floor;
-mod latency;
 mod memory;
 mod site;
 mod statistics;
@@ -19,8 +19,10 @@ pub struct Bench {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Node change at the API -> verified live in nginx, beside bare watch + `nginx -t` + reload.
-    Latency(latency::Latency),
+    /// Every engine beside its bare self; writes docs/benchmarks.md (about 8 minutes).
+    Engines(engines::Engines),
+    /// Node change at the API -> verified live in one engine, beside a bare watch and the bare engine.
+    Latency(engines::Latency),
     /// Resident memory of `tidegate run`.
     Memory(memory::Memory),
     /// Commit of one change: MongoDB beside SQLite and a bare fsync.
@@ -37,6 +39,7 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match &self.what {
+                What::Engines(engines) => engines.measure().await,
                 What::Latency(latency) => latency.measure().await,
                 What::Memory(memory) => memory.measure().await,
                 What::Store(store) => store.measure().await,

@@ -17,7 +17,7 @@ use crate::deadline;
 use crate::http::{self, Connection};
 use crate::lab::Host;
 
-/// How often the status is read: the resolution of a measured time.
+/// How often the status is read, unless told otherwise.
 const POLL: Duration = Duration::from_millis(3);
 
 /// What the watch saw: when, of which node; no object means that it was deleted.
@@ -116,6 +116,8 @@ impl Drop for ApiClock {
 /// Reads a controller's `/api/v1/status` over one connection from its own machine.
 #[derive(Debug)]
 pub struct StatusReader {
+    /// How often the status is read: the resolution of a measured time.
+    pub every: Duration,
     host: Host,
     api: SocketAddr,
     connection: Option<Connection>,
@@ -123,7 +125,7 @@ pub struct StatusReader {
 
 impl StatusReader {
     pub fn new(host: &Host, api: SocketAddr) -> Self {
-        Self { host: host.clone(), api, connection: None }
+        Self { every: POLL, host: host.clone(), api, connection: None }
     }
 
     /// The status now.
@@ -155,7 +157,7 @@ impl StatusReader {
                 Ok(status) => last = serde_json::to_string_pretty(&status)?,
                 Err(error) => last = format!("{error:#}"),
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(self.every).await;
         }
         bail!("{what}: not within {limit:?}; the last status was {last}")
     }

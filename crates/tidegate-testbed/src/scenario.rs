@@ -35,6 +35,10 @@ pub struct RunConfig {
     pub template: Option<PathBuf>,
     /// More keys of `nodes`, as `key: value` pairs.
     pub nodes: &'static str,
+    /// More listeners, each as the YAML of one line.
+    pub more_listeners: Vec<&'static str>,
+    /// More keys of the engine, as `key: value` pairs.
+    pub engine_extra: &'static str,
     /// Where the engine's configuration goes; the site's folder when not given.
     pub config_file: Option<PathBuf>,
 }
@@ -50,6 +54,8 @@ impl Default for RunConfig {
             min_reload_interval: "1s",
             template: None,
             nodes: "",
+            more_listeners: Vec::new(),
+            engine_extra: "",
             config_file: None,
         }
     }
@@ -59,7 +65,9 @@ impl RunConfig {
     /// The file, for a site.
     pub fn yaml(&self, site: &Site) -> String {
         let folder = site.folder().display();
-        let extra = if self.nodes.is_empty() { String::new() } else { format!(", {}", self.nodes) };
+        let extra = more(self.nodes);
+        let listeners: Vec<String> = self.more_listeners.iter().map(|listener| format!("  - {listener}\n")).collect();
+        let listeners = listeners.concat();
         format!(
             "cluster: {{ name: testbed, kubeconfig: {kubeconfig} }}
 nodes: {{ joinDelay: {join}, drainTimeout: {drain}{extra} }}
@@ -67,7 +75,7 @@ resync: {resync}
 store: {{ sqlite: {{ path: {folder}/tidegate.db }} }}
 listeners:
   - {{ name: http, bind: \"0.0.0.0:{PORT}\", targetPort: 80 }}
-agent:
+{listeners}agent:
   stateDir: {folder}/agent
   engine: {{ {engine}: {{ configFile: {config_file}{keys} }} }}
 api: {{ listen: {API} }}
@@ -84,7 +92,7 @@ api: {{ listen: {API} }}
 
     fn engine_keys(&self) -> String {
         let template = self.template.as_ref().map(|path| format!(", template: {}", path.display())).unwrap_or_default();
-        match self.engine {
+        let keys = match self.engine {
             EngineKind::Nginx => format!(", minReloadInterval: {}{template}", self.min_reload_interval),
             // Without one in the cache the check of the configuration says what is missing.
             EngineKind::Envoy => {
@@ -92,7 +100,8 @@ api: {{ listen: {API} }}
                 format!(", binary: {}{template}", binary.display())
             }
             _ => template,
-        }
+        };
+        keys + &more(self.engine_extra)
     }
 
     /// Where the engine's configuration is.
@@ -105,6 +114,11 @@ api: {{ listen: {API} }}
         };
         self.config_file.clone().unwrap_or_else(|| site.folder().join(name))
     }
+}
+
+/// Pairs behind others of the same mapping.
+fn more(pairs: &str) -> String {
+    if pairs.is_empty() { String::new() } else { format!(", {pairs}") }
 }
 
 /// A running site with a running `tidegate`. Everything goes when it is dropped.
@@ -135,6 +149,17 @@ impl Scenario {
         let mut scenario = Self::start(options, config).await?;
         scenario.wait("every worker live", |status| in_sync(status) && active(status) == workers).await?;
         Ok(scenario)
+    }
+
+    /// As an operator does: ends `tidegate`, and starts it with another configuration. Waits until that is live.
+    pub async fn reconfigure(&mut self, config: RunConfig) -> Result<()> {
+        self.tidegate.reconfigure(&config.yaml(&self.site))?;
+        self.config = config;
+        self.tidegate.terminate(LIMIT).await?;
+        self.tidegate.restart()?;
+        self.wait_up().await?;
+        self.wait("another configuration live", in_sync).await?;
+        Ok(())
     }
 
     /// Waits until a tidegate that was just (re)started answers.

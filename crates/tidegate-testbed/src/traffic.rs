@@ -29,6 +29,8 @@ pub struct TrafficOptions {
     pub new_per_second: u32,
     /// Connections that are used again and again.
     pub keepalive_connections: u32,
+    /// Without, each of these takes a new connection for each request: new connections as fast as answers come.
+    pub reuse: bool,
     /// Requests per second over all keep-alive connections together.
     pub keepalive_per_second: u32,
     /// A request without a complete answer by then has failed.
@@ -43,6 +45,7 @@ impl TrafficOptions {
             target,
             new_per_second: 200,
             keepalive_connections: 8,
+            reuse: true,
             keepalive_per_second: 200,
             timeout: Duration::from_secs(3),
             retry_reused: true,

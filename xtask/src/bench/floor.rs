@@ -1,92 +1,125 @@
-//! The floor: what a bare script would need. Write the file, `nginx -t`, HUP, and wait until nginx has
-//! replaced its workers. No store, no hook, no fsync, no rollback.
+//! The floor: what a bare script needs to change one backend. No store, no hook, no fsync, no roll back, no proof
+//! beyond the engine's own word. Each floor is an engine of its own on the load balancer machine, beside the one that
+//! Tidegate drives, and its programs are started there as Tidegate's are.
+
+mod envoy;
+mod haproxy;
+mod nftables;
+mod nginx;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use fs_err as fs;
-use rustix::process::{Pid, Signal, kill_process};
-use tidegate_testbed::process::Process;
-use tidegate_testbed::{Host, deadline};
+use anyhow::{Context, Result, bail, ensure};
+use tidegate_core::engine::EngineKind;
+use tidegate_testbed::Host;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 const LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(1);
+/// Where every floor listens.
+const PORT: u16 = 8080;
 
-/// An nginx of its own on the load balancer machine, beside the one that Tidegate drives.
-pub struct Floor {
-    nginx: Process,
-    host: Host,
-    config: PathBuf,
-    errors: String,
-    backends: Vec<SocketAddr>,
+/// A bare engine.
+pub enum Floor {
+    Nginx(nginx::Nginx),
+    Haproxy(haproxy::Haproxy),
+    Envoy(envoy::Envoy),
+    Nftables(nftables::Nftables),
 }
 
 impl Floor {
-    pub async fn start(host: &Host, folder: &Path, backends: Vec<SocketAddr>) -> Result<Self> {
-        let (config, errors) = (folder.join("floor.conf"), folder.join("floor-error.log").display().to_string());
-        fs::write(&config, render(folder, &backends))?;
-        let argv = ["nginx", "-e", &errors, "-c", &config.display().to_string(), "-g", "daemon off;"];
-        let nginx = host.spawn("floor nginx", &argv, folder.join("floor.log"))?;
-        let floor = Self { nginx, host: host.clone(), config, errors, backends };
-        deadline::until("the floor's workers", LIMIT, || async { floor.workers().ok().filter(|all| !all.is_empty()) })
-            .await?;
-        Ok(floor)
+    /// Serves all `backends`; the last one is the one that comes and goes.
+    pub async fn start(engine: EngineKind, host: &Host, folder: &Path, backends: Vec<SocketAddr>) -> Result<Self> {
+        let bare = Bare { host: host.clone(), folder: folder.to_owned(), backends };
+        Ok(match engine {
+            EngineKind::Nginx => Self::Nginx(nginx::Nginx::start(bare).await?),
+            EngineKind::Haproxy => Self::Haproxy(haproxy::Haproxy::start(bare).await?),
+            EngineKind::Envoy => Self::Envoy(envoy::Envoy::start(bare).await?),
+            EngineKind::Nftables => Self::Nftables(nftables::Nftables::start(bare).await?),
+            EngineKind::Custom => bail!("there is no bare engine behind `custom`"),
+        })
     }
 
-    /// Puts the first `count` backends live; returns when the old workers are quitting.
-    pub async fn apply(&self, count: usize) -> Result<()> {
-        let folder = self.config.parent().context("a config without a folder")?;
-        let shown: Vec<SocketAddr> = self.backends.iter().take(count).copied().collect();
-        fs::write(&self.config, render(folder, &shown))?;
-        let mut check = tokio::process::Command::from(self.host.command("nginx"));
-        let check = check.args(["-t", "-q", "-e", &self.errors, "-g", "daemon off;", "-c"]).arg(&self.config);
-        ensure!(check.status().await?.success(), "the floor's nginx -t failed");
-        let old = self.workers()?;
-        let master = i32::try_from(self.nginx.pid()).ok().and_then(Pid::from_raw).context("no pid")?;
-        kill_process(master, Signal::HUP)?;
-        let started = std::time::Instant::now();
-        while !self.replaced(&old)? {
-            ensure!(started.elapsed() < LIMIT, "the floor's nginx did not reload");
-            tokio::time::sleep(POLL).await;
+    /// The last backend comes or goes in the cheapest way that the engine has.
+    pub async fn change(&self, present: bool) -> Result<()> {
+        match self {
+            Self::Nginx(nginx) => nginx.reload(present).await,
+            Self::Haproxy(haproxy) => haproxy.change(present).await,
+            Self::Envoy(envoy) => envoy.change(present).await,
+            Self::Nftables(nftables) => nftables.change(present).await,
         }
-        Ok(())
     }
 
-    fn replaced(&self, old: &[u32]) -> Result<bool> {
-        let now = self.workers()?;
-        Ok(now.iter().any(|worker| !old.contains(worker)) && !old.iter().any(|worker| now.contains(worker)))
-    }
-
-    /// Workers that accept connections: children of the master that are not shutting down.
-    fn workers(&self) -> Result<Vec<u32>> {
-        let pid = self.nginx.pid();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-        let pids = children.split_whitespace().filter_map(|child| child.parse().ok());
-        let accepts = |child: &u32| {
-            let title = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-            let title = String::from_utf8_lossy(&title);
-            title.contains("worker process") && !title.contains("shutting down")
-        };
-        Ok(pids.filter(accepts).collect())
+    /// The same as consul-template and its like do it: the whole file anew, the checker, a reload. False when the
+    /// engine has no reload.
+    pub async fn reload(&self, present: bool) -> Result<bool> {
+        match self {
+            Self::Nginx(nginx) => nginx.reload(present).await?,
+            Self::Haproxy(haproxy) => haproxy.reload(present).await?,
+            Self::Envoy(_) => return Ok(false),
+            Self::Nftables(nftables) => nftables.reload(present).await?,
+        }
+        Ok(true)
     }
 }
 
-fn render(folder: &Path, backends: &[SocketAddr]) -> String {
-    let servers: Vec<String> = backends.iter().map(|backend| format!("    server {backend};\n")).collect();
-    format!(
-        "load_module /usr/lib/nginx/modules/ngx_stream_module.so;
-worker_processes 2;
-pid {folder}/floor.pid;
-events {{ worker_connections 4096; }}
-stream {{
-  upstream http {{
-{servers}  }}
-  server {{ listen 8080; proxy_pass http; }}
-}}
-",
-        folder = folder.display(),
-        servers = servers.concat(),
-    )
+/// What every floor has.
+struct Bare {
+    host: Host,
+    folder: PathBuf,
+    backends: Vec<SocketAddr>,
+}
+
+impl Bare {
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// All backends, or all but the last.
+    fn shown(&self, present: bool) -> &[SocketAddr] {
+        let count = self.backends.len() - usize::from(!present);
+        self.backends.get(..count).unwrap_or_default()
+    }
+
+    fn last(&self) -> Result<SocketAddr> {
+        self.backends.last().copied().context("a floor without backends")
+    }
+
+    /// Runs a program on the machine, as a child of a thread that is there already.
+    async fn run(&self, argv: &[&str]) -> Result<()> {
+        let words: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
+        let named = words.join(" ");
+        let output = self.host.run(move || async move {
+            let (program, args) = words.split_first().context("no program")?;
+            anyhow::Ok(tokio::process::Command::new(program).args(args).output().await?)
+        });
+        let output = output.await??;
+        ensure!(output.status.success(), "{named}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
+/// Asks until the answer satisfies `wanted`.
+async fn until(what: &str, wanted: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    let started = Instant::now();
+    while !wanted().await? {
+        ensure!(started.elapsed() < LIMIT, "the floor: not {what} within {LIMIT:?}");
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// One question to a unix socket, and everything that it answers. `half_close`: say that there is no more to come.
+async fn ask(socket: &str, question: &str, half_close: bool) -> Result<String> {
+    let mut stream = UnixStream::connect(socket).await?;
+    stream.write_all(question.as_bytes()).await?;
+    if half_close {
+        stream.shutdown().await?;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fs_err as fs;
+use tidegate_core::engine::EngineKind;
 use tidegate_testbed::kubelet::Bulk;
 use tidegate_testbed::scenario::{active, in_sync};
 
@@ -23,7 +24,7 @@ pub struct Memory {
 
 impl Memory {
     pub async fn measure(&self) -> Result<()> {
-        let mut scene = site::start(1).await?;
+        let mut scene = site::start(EngineKind::Nginx, 1).await?;
         let bulk = Bulk::create(scene.site.cluster.client().await?, "mem", self.nodes - 1, BTreeMap::new()).await?;
         let nodes = self.nodes as usize;
         scene.wait("all nodes live", |status| in_sync(status) && active(status) == nodes).await?;

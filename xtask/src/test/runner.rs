@@ -26,7 +26,12 @@ struct Report {
 }
 
 /// Load generators, which beside another test would measure a busy machine; and what keeps every core busy itself.
-const ALONE: &[&str] = &["tidegate-testbed::planned_changes", "tidegate-testbed::burst", "tidegate-simulation::seeds"];
+const ALONE: &[&str] = &[
+    "tidegate-testbed::planned_changes",
+    "tidegate-testbed::disturbed_engines",
+    "tidegate-testbed::burst",
+    "tidegate-simulation::seeds",
+];
 
 /// Runs all, also after a failure, and fails when any has failed.
 pub(super) fn run(binaries: Vec<Binary>, jobs: usize) -> Result<()> {

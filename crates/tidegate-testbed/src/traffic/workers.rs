@@ -138,7 +138,7 @@ impl Context {
     }
 
     async fn reuse(&self, connection: Option<Connection>) -> Result<(Response, Connection), Broken> {
-        let request = http::get(self.options.target, "/", true);
+        let request = http::get(self.options.target, "/", self.options.reuse);
         let Some(mut connection) = connection else {
             return self.open_and_exchange(&request).await;
         };

@@ -1,0 +1,64 @@
+//! What a client gets through the engine, beside what it gets from a node directly: in turn, in the same run.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tidegate_testbed::scenario::{PORT, Scenario};
+use tidegate_testbed::traffic::TrafficOptions;
+
+/// Clients that each send the next request when the last one is answered.
+const CLIENTS: u32 = 32;
+/// More than they can: what limits them is what they wait for.
+const AS_MANY_AS_THEY_CAN: u32 = 1_000_000;
+
+/// Requests per second, and the p99 in milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Throughput {
+    pub rate: f64,
+    pub p99: f64,
+}
+
+/// Medians over all rounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Compared {
+    pub engine: Throughput,
+    pub direct: Throughput,
+}
+
+/// As many rounds of `seconds` for each of the two; `reuse`: on connections that are used again.
+pub async fn measure(scene: &Scenario, reuse: bool, rounds: u32, seconds: u64) -> Result<Compared> {
+    let through = scene.site.lb_address(PORT)?;
+    let node = scene.site.worker("worker-1")?.host.address(80);
+    let (mut engine, mut direct) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        direct.push(one(scene, node, reuse, seconds).await?);
+        engine.push(one(scene, through, reuse, seconds).await?);
+    }
+    Ok(Compared { engine: median(&engine), direct: median(&direct) })
+}
+
+async fn one(scene: &Scenario, target: SocketAddr, reuse: bool, seconds: u64) -> Result<Throughput> {
+    let traffic = scene.site.traffic(TrafficOptions {
+        new_per_second: 0,
+        keepalive_connections: CLIENTS,
+        keepalive_per_second: AS_MANY_AS_THEY_CAN,
+        reuse,
+        ..TrafficOptions::new(target)
+    })?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let seen = traffic.stop().await?;
+    ensure!(seen.failed() == 0, "requests failed: {seen}");
+    Ok(Throughput { rate: seen.rate(), p99: seen.p99().as_secs_f64() * 1e3 })
+}
+
+fn median(all: &[Throughput]) -> Throughput {
+    let middle = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    };
+    Throughput {
+        rate: middle(all.iter().map(|one| one.rate).collect()),
+        p99: middle(all.iter().map(|one| one.p99).collect()),
+    }
+}
