@@ -15,6 +15,7 @@ pub mod hook;
 mod metrics;
 pub mod pipeline;
 pub mod preflight;
+mod probe;
 mod render;
 pub mod settings;
 mod snapshot;
@@ -26,7 +27,7 @@ pub use hook::StepHook;
 pub use render::{render_for, render_to_string};
 pub use settings::{
     AgentSettings, AuditSettings, CustomSettings, DriftPolicy, EngineSettings, EnvoySettings, HaproxySettings,
-    Masquerade, NftablesSettings, NginxSettings,
+    Masquerade, NftablesSettings, NginxSettings, ProbeSettings, Sources,
 };
 pub use template::view;
 pub use webhook::{TlsSettings, WebhookError, WebhookServer, WebhookSettings, serve_webhook};

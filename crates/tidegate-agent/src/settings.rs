@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::engine::EngineKind;
 use tidegate_core::ids::ClusterName;
 
+pub use crate::probe::Sources;
 pub use custom::CustomSettings;
 pub use envoy::EnvoySettings;
 pub use haproxy::HaproxySettings;
@@ -35,6 +36,15 @@ pub struct AgentSettings {
     pub take_over: bool,
     /// How foreign changes to what is live are found, and what becomes of them.
     pub audit: AuditSettings,
+    /// How backends are asked whether they answer; absent: they are not.
+    pub probes: Option<ProbeSettings>,
+}
+
+/// How the agent asks the backends; what it asks is said by each listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// From which addresses; without one of a family, whichever the kernel chooses.
+    pub sources: Sources,
 }
 
 /// How the engine is asked what it really serves.

@@ -6,14 +6,18 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
+
+use crate::agent::Content;
 
 /// A snapshot that cannot be read or written.
 #[derive(Debug, Error)]
@@ -68,7 +72,9 @@ pub struct Snapshots {
 #[derive(Serialize)]
 struct Sealed<'a> {
     sha256: ContentHash,
-    state: &'a serde_json::value::RawValue,
+    state: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +82,18 @@ struct Sealed<'a> {
 struct Opened<'a> {
     sha256: ContentHash,
     #[serde(borrow)]
-    state: &'a serde_json::value::RawValue,
+    state: &'a RawValue,
+    /// Backends that did not answer: a restart must not send them traffic again before they do.
+    #[serde(default, borrow)]
+    out: Option<&'a RawValue>,
+}
+
+/// Of everything that matters; the same as without an overlay when there is none.
+fn digest(state: &RawValue, out: Option<&RawValue>) -> ContentHash {
+    match out {
+        None => ContentHash::of_bytes(state.get().as_bytes()),
+        Some(out) => ContentHash::of_bytes(format!("{}\n{}", state.get(), out.get()).as_bytes()),
+    }
 }
 
 impl Snapshots {
@@ -86,19 +103,19 @@ impl Snapshots {
     }
 
     /// The state that was last verified; nothing before the first.
-    pub fn last_known_good(&self) -> Result<Option<DesiredState>, SnapshotError> {
+    pub fn last_known_good(&self) -> Result<Option<Content>, SnapshotError> {
         read(&self.good_path())
     }
 
     /// The state of the newest apply, if it was not verified.
-    pub fn candidate(&self) -> Result<Option<DesiredState>, SnapshotError> {
+    pub fn candidate(&self) -> Result<Option<Content>, SnapshotError> {
         read(&self.candidate_path())
     }
 
     /// Notes what is about to be applied. Not synced: after a power cut the last verified state is the better one.
-    pub fn note_candidate(&self, state: &DesiredState) -> Result<(), SnapshotError> {
+    pub fn note_candidate(&self, content: &Content) -> Result<(), SnapshotError> {
         let path = self.candidate_path();
-        write(&path, state).map_err(|source| SnapshotError::Write { path, source })
+        write(&path, content).map_err(|source| SnapshotError::Write { path, source })
     }
 
     /// Brings the candidate to the disk: while the engine reloads there is time for it.
@@ -118,8 +135,8 @@ impl Snapshots {
     }
 
     /// Makes a state the last-known-good one, durably.
-    pub fn promote(&self, state: &DesiredState) -> Result<(), SnapshotError> {
-        self.note_candidate(state)?;
+    pub fn promote(&self, content: &Content) -> Result<(), SnapshotError> {
+        self.note_candidate(content)?;
         self.promote_candidate()
     }
 
@@ -132,7 +149,7 @@ impl Snapshots {
     }
 }
 
-fn read(path: &Path) -> Result<Option<DesiredState>, SnapshotError> {
+fn read(path: &Path) -> Result<Option<Content>, SnapshotError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -141,18 +158,21 @@ fn read(path: &Path) -> Result<Option<DesiredState>, SnapshotError> {
     parse(&bytes).map(Some).map_err(|detail| SnapshotError::Damaged { path: path.to_owned(), detail })
 }
 
-fn parse(bytes: &[u8]) -> Result<DesiredState, String> {
-    let opened: Opened<'_> = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    if ContentHash::of_bytes(opened.state.get().as_bytes()) != opened.sha256 {
+fn parse(bytes: &[u8]) -> Result<Content, String> {
+    let Opened { sha256, state, out } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    if digest(state, out) != sha256 {
         return Err("its SHA-256 does not match".to_owned());
     }
-    serde_json::from_str(opened.state.get()).map_err(|e| e.to_string())
+    let desired: DesiredState = serde_json::from_str(state.get()).map_err(|e| e.to_string())?;
+    let overlay = out.map(|out| serde_json::from_str(out.get())).transpose().map_err(|e| e.to_string())?;
+    Ok(Content::new(Arc::new(desired), Arc::new(overlay.unwrap_or_default())))
 }
 
-fn write(path: &Path, state: &DesiredState) -> io::Result<()> {
-    let state = serde_json::value::to_raw_value(state)?;
-    let sha256 = ContentHash::of_bytes(state.get().as_bytes());
-    let bytes = serde_json::to_vec(&Sealed { sha256, state: &state })?;
+fn write(path: &Path, content: &Content) -> io::Result<()> {
+    let state = to_raw_value(content.desired.as_ref())?;
+    let out = (!content.overlay.is_empty()).then(|| to_raw_value(content.overlay.as_ref())).transpose()?;
+    let sealed = Sealed { sha256: digest(&state, out.as_deref()), state: &state, out: out.as_deref() };
+    let bytes = serde_json::to_vec(&sealed)?;
     let temp = path.with_extension("json.new");
     let mut file = std::fs::File::create(&temp)?;
     file.write_all(&bytes)?;

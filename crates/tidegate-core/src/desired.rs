@@ -13,6 +13,7 @@ use crate::hash::ContentHash;
 use crate::ids::{ClusterName, ListenerName, NodeName};
 use crate::membership::{MemberState, Membership};
 use crate::position::Position;
+use crate::probe::Probe;
 
 /// Layer 4 protocol of a listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct Listener {
     /// How long and how many; absent on the wire when nothing is set, which agents of earlier versions understand.
     #[serde(default, skip_serializing_if = "Limits::is_unset")]
     pub limits: Limits,
+    /// How its backends are asked whether they answer; absent: [`Probe::of_protocol`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
 }
 
 /// Bounds of a listener's connections; what is absent is left to the engine's default.

@@ -1,7 +1,8 @@
 //! Guards on the whole set: what the table wants for each node, checked against what must never happen.
 //!
-//! G0 (fresh) and G1 (never empty) of `docs/eligibility.md`. A guard holds changes back; each held
-//! change is visible with its guard and its reason.
+//! G0 to G5 of `docs/eligibility.md`. A guard holds changes back; each held change is visible with its guard and its reason.
+
+mod limits;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::membership::Membership;
 use crate::mutant::{Mutant, planted};
 use crate::time::human;
 
+pub use limits::Limits;
+
 /// A guard, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -23,17 +26,36 @@ pub enum Guard {
     Fresh,
     /// G1: the last active member stays.
     NeverEmpty,
+    /// G2: half of those that served lately stay, whatever is observed.
+    Half,
+    /// G3: only so many go in five minutes.
+    Velocity,
+    /// G4: when everyone seems to fail, nobody goes.
+    AllFailing,
+    /// G5: a large drop that somebody seems to want is looked at twice.
+    LargeDrop,
 }
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 2] = [Self::Fresh, Self::NeverEmpty];
+    pub const ALL: [Self; 6] =
+        [Self::Fresh, Self::NeverEmpty, Self::Half, Self::Velocity, Self::AllFailing, Self::LargeDrop];
+
+    /// Whether an operator may let through what it holds (`tidegate override`). An empty set is only ever served where the
+    /// listener's configuration allows it.
+    pub const fn can_be_overridden(self) -> bool {
+        !matches!(self, Self::NeverEmpty)
+    }
 
     /// The name in status and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fresh => "fresh",
             Self::NeverEmpty => "never-empty",
+            Self::Half => "half",
+            Self::Velocity => "velocity",
+            Self::AllFailing => "all-failing",
+            Self::LargeDrop => "large-drop",
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod pacing;
 pub mod plan;
 pub mod policy;
 pub mod position;
+pub mod probe;
 pub mod protocol;
 pub mod selector;
 pub mod status;

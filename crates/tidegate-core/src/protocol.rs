@@ -12,6 +12,7 @@ use crate::class::ErrorClass;
 use crate::hash::ContentHash;
 use crate::ids::{ListenerName, NodeName};
 use crate::position::Position;
+use crate::probe::{ProbeHold, Verdict};
 use crate::step::Step;
 
 /// Path of the webhook.
@@ -262,6 +263,49 @@ pub struct LiveBackend {
     pub draining: bool,
     /// Open connections, where the engine can tell. Counted when [`AgentStatus::live`] was live already.
     pub connections: Option<u64>,
+    /// What asking it came to; absent when it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<BackendProbe>,
+}
+
+/// What asking one backend came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendProbe {
+    /// By the latest answers.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: Timestamp,
+    /// The latest failure; absent after an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Whether it takes no new connection because of that.
+    #[serde(default)]
+    pub out: bool,
+}
+
+/// What the agent's prober says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeReport {
+    /// Backends that are asked.
+    pub targets: u64,
+    /// Why it cannot ask at the moment; its verdicts stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sick: Option<Sickness>,
+    /// Backends that do not answer and are served all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<ProbeHold>,
+}
+
+/// Why questions cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sickness {
+    /// What the operating system said.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// A change that somebody else made to what an engine serves.
@@ -329,4 +373,7 @@ pub struct AgentStatus {
     /// The last foreign change to what the engine serves; absent when none was found since the agent started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftReport>,
+    /// Of the prober; absent when it is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbeReport>,
 }

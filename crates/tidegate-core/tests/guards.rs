@@ -130,6 +130,7 @@ fn listener() -> Listener {
         source_ranges: vec![],
         allow_empty: false,
         limits: tidegate_core::desired::Limits::default(),
+        probe: None,
     }
 }
 

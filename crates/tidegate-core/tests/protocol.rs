@@ -27,6 +27,7 @@ fn listener(allow_empty: bool) -> Listener {
         source_ranges: vec!["10.0.0.0/8".parse().unwrap()],
         allow_empty,
         limits: tidegate_core::desired::Limits::default(),
+        probe: None,
     }
 }
 

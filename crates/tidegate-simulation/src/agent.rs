@@ -94,6 +94,7 @@ impl Agent {
             address: b.address,
             draining: !b.is_active(),
             connections: Some(self.connections(b.address, now)),
+            probe: None,
         };
         let live = self.live_now();
         AgentStatus {
@@ -108,6 +109,7 @@ impl Agent {
             reloads: self.reloads,
             old_generations: 0,
             drift: None,
+            probes: None,
         }
     }
 

@@ -35,5 +35,6 @@ pub(crate) fn listeners() -> Vec<Listener> {
         source_ranges: Vec::new(),
         allow_empty: false,
         limits: tidegate_core::desired::Limits::default(),
+        probe: None,
     }]
 }

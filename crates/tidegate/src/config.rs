@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use tidegate_agent::{DriftPolicy, EngineSettings};
+use tidegate_agent::{DriftPolicy, EngineSettings, ProbeSettings};
 use tidegate_core::desired::Listener;
 use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::{ClusterName, LoadBalancerName};
@@ -149,6 +149,8 @@ pub struct AgentConfig {
     pub engine: EngineSettings,
     /// What becomes of foreign changes to what is live.
     pub drift: DriftPolicy,
+    /// How it asks the nodes; absent: it does not.
+    pub probes: Option<ProbeSettings>,
     /// Where it receives states.
     pub webhook: WebhookConfig,
 }

@@ -14,6 +14,7 @@ use super::failures::FailedCandidates;
 use super::job::Message;
 use super::lock::StateDirLock;
 use super::mailbox::Mailbox;
+use super::probing::Probing;
 use super::status::Posted;
 use super::worker::Worker;
 use crate::command::SystemCommands;
@@ -23,7 +24,7 @@ use crate::file::LiveFile;
 use crate::hook::StepHook;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
-use crate::settings::{AgentSettings, AuditSettings};
+use crate::settings::{AgentSettings, AuditSettings, ProbeSettings};
 use crate::snapshot::Snapshots;
 
 /// Everything that an agent is made of, before it has looked at its engine.
@@ -33,26 +34,27 @@ pub struct Parts {
     pipeline: Pipeline,
     floor: Duration,
     audit: AuditSettings,
+    probes: Option<ProbeSettings>,
     lock: StateDirLock,
 }
 
 impl Parts {
     /// For these settings.
     pub(super) async fn new(settings: AgentSettings, hook: StepHook) -> Result<Self, StartError> {
-        let AgentSettings { cluster, state_dir, engine, take_over, audit } = settings;
+        let AgentSettings { cluster, state_dir, engine, take_over, audit, probes } = settings;
         let engine_settings = engine.absolute();
         let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let lock = StateDirLock::take(&state_dir)?;
         let engine = open_after_former(&engine_settings, &state_dir, Arc::new(SystemCommands)).await?;
         let file = LiveFile::new(engine_settings.config_file().to_owned(), take_over);
         let pipeline = Pipeline { engine, file, hook };
-        Ok(Self { state_dir, cluster, pipeline, floor: engine_settings.floor(), audit, lock })
+        Ok(Self { state_dir, cluster, pipeline, floor: engine_settings.floor(), audit, probes, lock })
     }
 
-    /// For an engine of the caller's own; `floor`: the least time between two reloads.
+    /// For an engine of the caller's own, whose backends are not asked; `floor`: the least time between two reloads.
     pub fn with_engine(state_dir: PathBuf, pipeline: Pipeline, floor: Duration) -> Result<Self, StartError> {
         let lock = StateDirLock::take(&state_dir)?;
-        Ok(Self { state_dir, cluster: None, pipeline, floor, audit: AuditSettings::default(), lock })
+        Ok(Self { state_dir, cluster: None, pipeline, floor, audit: AuditSettings::default(), probes: None, lock })
     }
 
     pub(super) fn engine(&self) -> &Arc<dyn Engine> {
@@ -75,6 +77,7 @@ impl Parts {
         };
         let booted = boot(worker, self.cluster, &metrics).await;
         let booted = booted.map_err(|refusal| StartError::Snapshot { path: self.state_dir, refusal })?;
-        Ok(Mailbox::new(booted, inbox, Pacer::new(self.floor), self.audit, metrics))
+        let probing = Probing::start(self.probes, booted.newest.as_ref());
+        Ok(Mailbox::new(booted, inbox, (Pacer::new(self.floor), self.audit, probing), metrics))
     }
 }

@@ -1,40 +1,47 @@
 //! What stands behind each listener, as it is reported.
 
-use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 
-use tidegate_core::desired::{Backend, DesiredState, Protocol};
-use tidegate_core::ids::ListenerName;
+use tidegate_core::desired::{Backend, DesiredState, Listener, Protocol};
 use tidegate_core::protocol::LiveBackend;
 
+use super::content::Content;
+use super::probing::Findings;
 use crate::connections::Connections;
 
-/// Every backend of a state, draining ones included, with its connections as far as they were counted.
+/// Every backend of a content, draining ones included, with its connections as far as they were counted and its probe as
+/// far as it is asked.
 ///
 /// Two listeners with one target port share a backend's connections: each shows all of them.
-pub fn backends(state: &DesiredState, counted: Option<&Connections>) -> Vec<LiveBackend> {
-    let report = |(listener, backend, tcp): (&ListenerName, &Backend, bool)| LiveBackend {
-        listener: listener.clone(),
-        node: backend.node.clone(),
-        address: backend.address,
-        draining: !backend.is_active(),
-        connections: counted.filter(|_| tcp).map(|c| c.to(far_end(backend))),
-    };
-    each(state).map(report).collect()
+pub fn backends(content: &Content, counted: Option<&Connections>, findings: Option<&Findings>) -> Vec<LiveBackend> {
+    let mut reported = Vec::new();
+    for listener in &content.desired.listeners {
+        let effective = content.effective.pool(&listener.name).iter().filter(|b| b.is_active());
+        let served: HashSet<IpAddr> = effective.map(|b| b.address).collect();
+        reported.extend(content.desired.pool(&listener.name).iter().map(|backend| {
+            let out = backend.is_active() && !served.contains(&backend.address);
+            LiveBackend {
+                listener: listener.name.clone(),
+                node: backend.node.clone(),
+                address: backend.address,
+                draining: !backend.is_active(),
+                connections: counted.filter(|_| is_tcp(listener)).map(|c| c.to(far_end(backend))),
+                probe: findings.filter(|_| backend.is_active()).and_then(|f| f.of(listener, backend, out)),
+            }
+        }));
+    }
+    reported
 }
 
 /// Where connections to the backends of a state lead. Datagrams have none.
 pub fn far_ends(state: &DesiredState) -> HashSet<SocketAddr> {
-    each(state).filter(|(.., tcp)| *tcp).map(|(_, backend, _)| far_end(backend)).collect()
+    let tcp = state.listeners.iter().filter(|listener| is_tcp(listener));
+    tcp.flat_map(|listener| state.pool(&listener.name)).map(far_end).collect()
 }
 
-/// Each backend with its listener, and whether that speaks TCP.
-fn each(state: &DesiredState) -> impl Iterator<Item = (&ListenerName, &Backend, bool)> {
-    let protocols: HashMap<&ListenerName, Protocol> = state.listeners.iter().map(|l| (&l.name, l.protocol)).collect();
-    state.pools.iter().flat_map(move |(listener, pool)| {
-        let tcp = protocols.get(listener) == Some(&Protocol::Tcp);
-        pool.iter().map(move |backend| (listener, backend, tcp))
-    })
+fn is_tcp(listener: &Listener) -> bool {
+    listener.protocol == Protocol::Tcp
 }
 
 fn far_end(backend: &Backend) -> SocketAddr {

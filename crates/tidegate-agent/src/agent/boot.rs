@@ -1,14 +1,12 @@
 //! From the disk to a serving engine, with everything else down.
 
-use std::sync::Arc;
-
 use tidegate_core::class::ErrorClass;
-use tidegate_core::desired::DesiredState;
 use tidegate_core::ids::ClusterName;
 use tidegate_core::protocol::{ApplyReport, Failure, Outcome, Refusal};
 use tidegate_core::step::Step;
 use tidegate_core::webhook::Admission;
 
+use super::content::Content;
 use super::worker::{Done, Prepared, Worker};
 use crate::engine::Pulse;
 use crate::file::Found;
@@ -22,10 +20,10 @@ pub struct Booted {
     pub worker: Worker,
     /// With the positions that were seen before.
     pub admission: Admission,
-    /// The newest state that was admitted, live or not.
-    pub newest: Option<Arc<DesiredState>>,
+    /// The newest state that was admitted, live or not, with what an earlier process knew of its backends.
+    pub newest: Option<Content>,
     /// What could not be brought live, with its failure.
-    pub failed: Option<(Arc<DesiredState>, Failure)>,
+    pub failed: Option<(Content, Failure)>,
     /// Trouble that is no state's.
     pub trouble: Option<Failure>,
 }
@@ -38,18 +36,18 @@ pub async fn boot(mut worker: Worker, cluster: Option<ClusterName>, metrics: &Me
     let mut trouble = None;
     let good = usable(worker.snapshots.last_known_good(), &mut trouble);
     let candidate = usable(worker.snapshots.candidate(), &mut None);
-    if let Some(state) = &good {
-        admission.admit(state)?;
+    if let Some(content) = &good {
+        admission.admit(&content.desired)?;
     }
-    let newer = candidate.filter(|c| admission.admit(c).is_ok());
+    let newer = candidate.filter(|c| admission.admit(&c.desired).is_ok());
     let newest = newer.clone().or_else(|| good.clone());
     let swapped_in = newer.filter(|c| is_at_the_live_path(&worker, c));
     let mut failed = None;
-    for state in [swapped_in, good].into_iter().flatten() {
-        let report = bring_live(&mut worker, &state).await;
+    for content in [swapped_in, good].into_iter().flatten() {
+        let report = bring_live(&mut worker, &content).await;
         metrics.applied(&report);
         match report.outcome {
-            Outcome::RolledBack { cause } | Outcome::RollbackFailed { cause, .. } => failed = Some((state, cause)),
+            Outcome::RolledBack { cause } | Outcome::RollbackFailed { cause, .. } => failed = Some((content, cause)),
             _ => return Ok(Booted { worker, admission, newest, failed: None, trouble }),
         }
     }
@@ -59,12 +57,9 @@ pub async fn boot(mut worker: Worker, cluster: Option<ClusterName>, metrics: &Me
     Ok(Booted { worker, admission, newest, failed, trouble })
 }
 
-fn usable(
-    read: Result<Option<DesiredState>, SnapshotError>,
-    trouble: &mut Option<Failure>,
-) -> Option<Arc<DesiredState>> {
+fn usable(read: Result<Option<Content>, SnapshotError>, trouble: &mut Option<Failure>) -> Option<Content> {
     match read {
-        Ok(state) => state.map(Arc::new),
+        Ok(content) => content,
         Err(error) => {
             tracing::warn!(%error, "going on without this snapshot");
             *trouble = Some(error.as_failure());
@@ -73,15 +68,15 @@ fn usable(
     }
 }
 
-fn is_at_the_live_path(worker: &Worker, state: &DesiredState) -> bool {
-    let rendered = Rendered::new(worker.pipeline.engine.as_ref(), state);
+fn is_at_the_live_path(worker: &Worker, content: &Content) -> bool {
+    let rendered = Rendered::new(worker.pipeline.engine.as_ref(), &content.effective);
     let found = worker.pipeline.file.read();
     matches!((rendered, found), (Ok(rendered), Ok(Found::Ours(generation))) if generation == rendered.generation())
 }
 
 /// Finds the state live already, or starts the engine on a file that is right, or applies it.
-async fn bring_live(worker: &mut Worker, state: &Arc<DesiredState>) -> ApplyReport {
-    let (rendered, timings) = match worker.prepare(state, true) {
+async fn bring_live(worker: &mut Worker, content: &Content) -> ApplyReport {
+    let (rendered, timings) = match worker.prepare(content, true) {
         Prepared::Answered(report) => return report,
         Prepared::Ready(rendered, timings) => (rendered, timings),
     };
@@ -97,11 +92,11 @@ async fn bring_live(worker: &mut Worker, state: &Arc<DesiredState>) -> ApplyRepo
         None
     };
     let Some(outcome) = outcome else {
-        let Done { report, .. } = worker.apply(state, rendered, timings).await;
+        let Done { report, .. } = worker.apply(content, rendered, timings).await;
         return report;
     };
-    let written = worker.snapshots.promote(state);
-    worker.record(state, generation, written);
+    let written = worker.snapshots.promote(content);
+    worker.record(content, generation, written);
     let live = worker.live.as_ref().map(super::worker::LiveContent::live);
     ApplyReport { outcome, live, timings: timings.steps().to_vec() }
 }

@@ -31,7 +31,7 @@ fn compare(worker: &Worker) -> Result<(), Failure> {
     match file.read().map_err(FileError::into_failure)? {
         Found::Ours(generation) if generation == live.generation => Ok(()),
         found @ (Found::Edited(_) | Found::Foreign(_)) => {
-            let expected = worker.pipeline.engine.render(&live.state)?;
+            let expected = worker.pipeline.engine.render(&live.content.effective)?;
             file.refusal(&found, &expected.text).map_or(Ok(()), |error| Err(error.into_failure()))
         }
         Found::Absent | Found::Ours(_) => Err(Failure {

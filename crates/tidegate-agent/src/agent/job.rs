@@ -6,6 +6,7 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::protocol::{ApplyReport, Refusal};
 use tokio::sync::oneshot;
 
+use super::content::Content;
 use crate::pipeline::{Rendered, Timings};
 
 /// The answer to one submission.
@@ -33,7 +34,17 @@ pub struct Job {
     /// Whether it is tried again though it failed before.
     pub again: bool,
     /// Set once it is known to need an apply.
-    pub prepared: Option<(Rendered, Timings)>,
+    pub prepared: Option<Ready>,
+}
+
+/// What is ready to be applied.
+pub struct Ready {
+    /// What was rendered, and from what.
+    pub content: Content,
+    /// As text.
+    pub rendered: Rendered,
+    /// With the rendering among them.
+    pub timings: Timings,
 }
 
 impl Job {

@@ -18,12 +18,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::audit::Audit;
 use super::boot::Booted;
+use super::content::Content;
 use super::drift::Drift;
-use super::job::{Job, Message};
+use super::job::{Job, Message, Ready};
+use super::probing::Probing;
 use super::status::{Board, Posted};
 use super::worker::{Done, Prepared, Worker};
 use crate::file::Stamp;
 use crate::metrics::Metrics;
+use crate::probe::News;
 use crate::settings::AuditSettings;
 use outcome::Retry;
 use supervise::Supervision;
@@ -57,6 +60,7 @@ pub struct Mailbox {
     retry: Option<Retry>,
     supervision: Supervision,
     drift: Drift,
+    probing: Probing,
     /// The user's own template as it was last looked at.
     template: Option<Stamp>,
     pacer: Pacer,
@@ -71,8 +75,7 @@ impl Mailbox {
     pub fn new(
         booted: Booted,
         inbox: mpsc::Receiver<Message>,
-        pacer: Pacer,
-        audit: AuditSettings,
+        (pacer, audit, probing): (Pacer, AuditSettings, Probing),
         metrics: Metrics,
     ) -> (Self, watch::Receiver<Posted>) {
         let engine = &booted.worker.pipeline.engine;
@@ -84,10 +87,11 @@ impl Mailbox {
             busy: None,
             in_flight: None,
             pending: None,
-            newest: booted.newest,
+            newest: booted.newest.map(|content| content.desired),
             retry: None,
             supervision: Supervision::starting(Instant::now(), audit),
             drift: Drift::default(),
+            probing,
             template: engine.template().map(Stamp::of),
             pacer,
             origin: Instant::now(),
@@ -98,13 +102,14 @@ impl Mailbox {
         if let Some(failure) = booted.trouble {
             mailbox.board.failed(None, failure);
         }
-        if let Some((state, failure)) = booted.failed {
-            mailbox.note_failure(&state, &failure);
+        if let Some((content, failure)) = booted.failed {
+            mailbox.note_failure(&content.desired, &failure);
         }
         if mailbox.retry.is_none() && !mailbox.serves_the_newest(&booted.worker) {
             mailbox.take_up_the_newest();
         }
         mailbox.put_back(booted.worker);
+        mailbox.board.found(mailbox.probing.findings());
         (mailbox, status)
     }
 
@@ -122,6 +127,7 @@ impl Mailbox {
                     self.finish(finished);
                 }
                 message = self.inbox.recv(), if !self.closing => self.receive(message),
+                news = self.probing.news() => self.heard(news),
                 () = sleep_until(wake) => self.on_time(),
             }
         }
@@ -129,14 +135,18 @@ impl Mailbox {
 
     /// Starts the pending job when nothing else is going on and the engine may be told again.
     fn start_what_may_start(&mut self) {
+        if self.probing.waits_until().is_some() {
+            return;
+        }
         let Some(mut job) = self.pending.take() else { return };
         let Some(mut worker) = self.idle.take() else {
             self.pending = Some(job);
             return;
         };
         if job.prepared.is_none() {
-            match worker.prepare(&job.state, job.again) {
-                Prepared::Ready(rendered, timings) => job.prepared = Some((rendered, timings)),
+            let content = Content::new(job.state.clone(), self.probing.overlay());
+            match worker.prepare(&content, job.again) {
+                Prepared::Ready(rendered, timings) => job.prepared = Some(Ready { content, rendered, timings }),
                 Prepared::Answered(report) => {
                     self.conclude(job, &report, &worker);
                     self.put_back(worker);
@@ -145,11 +155,10 @@ impl Mailbox {
             }
         }
         match job.prepared.take() {
-            Some((rendered, timings)) if self.pacer.wait(self.origin.elapsed()).is_zero() => {
-                let state = job.state.clone();
+            Some(Ready { content, rendered, timings }) if self.pacer.wait(self.origin.elapsed()).is_zero() => {
                 self.in_flight = Some(job);
                 self.busy = Some(Box::pin(async move {
-                    let done = worker.apply(&state, rendered, timings).await;
+                    let done = worker.apply(&content, rendered, timings).await;
                     Finished::Applied { worker, done }
                 }));
             }
@@ -167,17 +176,47 @@ impl Mailbox {
         let paced = self.pending.as_ref().filter(|_| self.idle.is_some());
         let paced = paced.map(|_| now + self.pacer.wait(self.origin.elapsed()));
         let retry = self.retry.as_ref().and_then(|r| r.at);
-        [paced, retry].into_iter().flatten().chain([self.supervision.next()]).min().unwrap_or(now)
+        let patience = self.probing.waits_until();
+        // While an apply waits for first answers, its pace is no reason to look.
+        let paced = paced.filter(|_| patience.is_none());
+        [paced, retry, patience, self.probing.wake_at()]
+            .into_iter()
+            .flatten()
+            .chain([self.supervision.next()])
+            .min()
+            .unwrap_or(now)
     }
 
     fn on_time(&mut self) {
         self.start_retry();
+        if self.probing.wake_at().is_some_and(|at| at <= Instant::now()) {
+            self.judge();
+        }
         self.supervise();
+    }
+
+    /// Takes in what the prober says.
+    fn heard(&mut self, news: News) {
+        self.probing.take(news);
+        self.judge();
+    }
+
+    /// Lets the verdicts take backends of the newest state out, or back in.
+    fn judge(&mut self) {
+        let Some(newest) = self.newest.clone() else { return };
+        if self.probing.judge(&newest) {
+            self.take_up_the_newest();
+            // What was rendered before is of another opinion.
+            if let Some(job) = &mut self.pending {
+                job.prepared = None;
+            }
+        }
+        self.board.found(self.probing.findings());
     }
 
     /// Whether there is nothing that should be live and is not.
     fn serves_the_newest(&self, worker: &Worker) -> bool {
-        let live = worker.live.as_ref().map(|live| live.state.position);
+        let live = worker.live.as_ref().map(|live| live.content.desired.position);
         self.newest.as_ref().is_none_or(|newest| live == Some(newest.position))
     }
 

@@ -3,22 +3,36 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_core::desired::DesiredState;
 use tidegate_core::position::Position;
 use tidegate_core::protocol::{AgentStatus, DriftOutcome, DriftReport, EngineHealth, Failure, LastError, Live};
 use tokio::sync::watch;
 
 use super::backends::backends;
+use super::content::Content;
+use super::probing::Findings;
 use super::worker::{LiveContent, Worker};
+use crate::connections::Connections;
 use crate::engine::Pulse;
 
-/// The status as it is posted, with what it was made of.
+/// The status as it is posted, with what its details are made of for whoever asks.
 #[derive(Clone, Debug)]
 pub struct Posted {
-    /// Without counted connections: these are counted for whoever asks.
-    pub status: AgentStatus,
-    /// The state at [`AgentStatus::live`].
-    pub serving: Option<Arc<DesiredState>>,
+    /// Without backends.
+    status: AgentStatus,
+    /// What is served at [`AgentStatus::live`].
+    pub serving: Option<Content>,
+    findings: Option<Arc<Findings>>,
+}
+
+impl Posted {
+    /// The whole status, with connections as far as they were counted.
+    pub fn status(&self, counted: Option<&Connections>) -> AgentStatus {
+        let mut status = self.status.clone();
+        let findings = self.findings.as_deref();
+        status.backends = self.serving.as_ref().map(|c| backends(c, counted, findings)).unwrap_or_default();
+        status.probes = findings.map(Findings::report);
+        status
+    }
 }
 
 /// The status, for everyone to read.
@@ -41,8 +55,9 @@ impl Board {
             reloads: 0,
             old_generations: 0,
             drift: None,
+            probes: None,
         };
-        let (sender, reader) = watch::channel(Posted { status, serving: None });
+        let (sender, reader) = watch::channel(Posted { status, serving: None, findings: None });
         (Self { sender }, reader)
     }
 
@@ -54,13 +69,17 @@ impl Board {
     /// Takes over what a worker knows; `newest` is the newest admitted position.
     pub fn show(&self, worker: &Worker, newest: Option<Position>) {
         let live = worker.live.as_ref().map(LiveContent::live);
-        let serving = worker.live.as_ref().map(|live| live.state.clone());
-        self.sender.send_modify(|Posted { status, serving: posted }| {
+        let serving = worker.live.as_ref().map(|live| live.content.clone());
+        self.sender.send_modify(|Posted { status, serving: posted, .. }| {
             status.live = live;
             status.pending = newest.filter(|n| live.is_none_or(|l| l.position < *n));
-            status.backends = serving.as_ref().map(|state| backends(state, None)).unwrap_or_default();
             *posted = serving;
         });
+    }
+
+    /// Takes over what the prober found out.
+    pub fn found(&self, findings: Option<Arc<Findings>>) {
+        self.sender.send_modify(|posted| posted.findings = findings);
     }
 
     /// Takes over what a look at the engine found; readers are only woken when it differs.

@@ -2,15 +2,13 @@
 
 mod restart;
 
-use std::sync::Arc;
-
 use tidegate_core::class::ErrorClass;
-use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::{ApplyReport, Live, Outcome};
 use tidegate_core::step::Step;
 use tokio::time::Instant;
 
+use super::content::Content;
 use super::failures::FailedCandidates;
 use super::lock::StateDirLock;
 use crate::engine::Pulse;
@@ -20,8 +18,8 @@ use crate::snapshot::{SnapshotError, Snapshots};
 /// What is verified to be live.
 #[derive(Clone, Debug)]
 pub struct LiveContent {
-    /// Its state.
-    pub state: Arc<DesiredState>,
+    /// What was rendered, and from what.
+    pub content: Content,
     /// What the engine answers.
     pub generation: ContentHash,
 }
@@ -29,7 +27,7 @@ pub struct LiveContent {
 impl LiveContent {
     /// As it is reported.
     pub fn live(&self) -> Live {
-        Live { position: self.state.position, hash: self.state.hash }
+        Live { position: self.content.desired.position, hash: self.content.desired.hash }
     }
 }
 
@@ -62,11 +60,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Renders a state and decides; runs no command. `again`: whether a known failure is tried again.
-    pub fn prepare(&mut self, state: &Arc<DesiredState>, again: bool) -> Prepared {
+    /// Renders and decides; runs no command. `again`: whether a known failure is tried again.
+    pub fn prepare(&mut self, content: &Content, again: bool) -> Prepared {
         let mut timings = Timings::default();
         let start = std::time::Instant::now();
-        let rendered = Rendered::new(self.pipeline.engine.as_ref(), state);
+        let rendered = Rendered::new(self.pipeline.engine.as_ref(), &content.effective);
         timings.note(Step::Render, start.elapsed());
         let rendered = match rendered {
             Ok(rendered) => rendered,
@@ -76,8 +74,8 @@ impl Worker {
         let generation = rendered.generation();
         if self.serves(generation) {
             // The position must survive a restart, also when the content is the same.
-            let written = self.snapshots.promote(state);
-            self.record(state, generation, written);
+            let written = self.snapshots.promote(content);
+            self.record(content, generation, written);
             return Prepared::Answered(self.report(Outcome::Unchanged, &timings));
         }
         match self.failures.get(generation).filter(|_| !again) {
@@ -90,9 +88,9 @@ impl Worker {
     }
 
     /// Runs the pipeline.
-    pub async fn apply(&mut self, state: &Arc<DesiredState>, rendered: Rendered, mut timings: Timings) -> Done {
+    pub async fn apply(&mut self, content: &Content, rendered: Rendered, mut timings: Timings) -> Done {
         let generation = rendered.generation();
-        let noted = self.note_candidate(state).await;
+        let noted = self.note_candidate(content).await;
         let (snapshots, syncing) = (self.snapshots.clone(), self.snapshots.clone());
         let sync = tokio::task::spawn_blocking(move || syncing.sync_candidate());
         let Ended { result, reloaded_at } = self.pipeline.run(rendered, &mut timings).await;
@@ -101,11 +99,11 @@ impl Worker {
         let outcome = match result {
             Ok(verified) => {
                 self.failures.forget(generation);
-                let state_again = state.clone();
+                let content_again = content.clone();
                 let promote =
-                    move || if noted { snapshots.promote_candidate() } else { snapshots.promote(&state_again) };
+                    move || if noted { snapshots.promote_candidate() } else { snapshots.promote(&content_again) };
                 let written = blocking(promote).await;
-                self.record(state, verified.generation(), written);
+                self.record(content, verified.generation(), written);
                 Outcome::Applied
             }
             Err(outcome) => {
@@ -117,9 +115,9 @@ impl Worker {
     }
 
     /// Without the note a killed agent may restart with an older state: no reason not to serve the newer one.
-    async fn note_candidate(&self, state: &Arc<DesiredState>) -> bool {
-        let (snapshots, state) = (self.snapshots.clone(), state.clone());
-        let noted = blocking(move || snapshots.note_candidate(&state)).await;
+    async fn note_candidate(&self, content: &Content) -> bool {
+        let (snapshots, content) = (self.snapshots.clone(), content.clone());
+        let noted = blocking(move || snapshots.note_candidate(&content)).await;
         noted.inspect_err(|error| tracing::warn!(%error, "going on without a note of the candidate")).is_ok()
     }
 
@@ -130,13 +128,8 @@ impl Worker {
     }
 
     /// Notes what is live; `written`: whether the snapshot says so too.
-    pub(super) fn record(
-        &mut self,
-        state: &Arc<DesiredState>,
-        generation: ContentHash,
-        written: Result<(), SnapshotError>,
-    ) {
-        self.live = Some(LiveContent { state: state.clone(), generation });
+    pub(super) fn record(&mut self, content: &Content, generation: ContentHash, written: Result<(), SnapshotError>) {
+        self.live = Some(LiveContent { content: content.clone(), generation });
         match written {
             Ok(()) => {
                 self.snapshot_error = None;

@@ -29,6 +29,7 @@ mod newest;
 mod nftables;
 mod ownership;
 mod pipeline;
+mod probes;
 mod rig;
 mod states;
 mod succession;

@@ -45,6 +45,7 @@ impl Rig {
             engine: EngineSettings::Nginx(self.nginx.clone()),
             take_over: self.take_over,
             audit: AuditSettings::default(),
+            probes: None,
         }
     }
 

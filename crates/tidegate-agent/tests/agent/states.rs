@@ -22,6 +22,7 @@ pub fn listener(name: &str, bind: SocketAddr) -> Listener {
         source_ranges: Vec::new(),
         allow_empty: false,
         limits: tidegate_core::desired::Limits::default(),
+        probe: None,
     }
 }
 

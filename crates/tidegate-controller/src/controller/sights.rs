@@ -48,7 +48,7 @@ mod tests {
 
     fn backend(listener: &str, address: &str, connections: Option<u64>) -> LiveBackend {
         let (listener, node) = (ListenerName::parse(listener).unwrap(), NodeName::parse("w1").unwrap());
-        LiveBackend { listener, node, address: address.parse().unwrap(), draining: true, connections }
+        LiveBackend { listener, node, address: address.parse().unwrap(), draining: true, connections, probe: None }
     }
 
     #[tokio::test(start_paused = true)]
@@ -82,6 +82,7 @@ mod tests {
             reloads: 0,
             old_generations: 0,
             drift: None,
+            probes: None,
         };
         assert_eq!(connections(&said), [("10.0.0.1".parse().unwrap(), 5)].into());
     }

@@ -41,8 +41,20 @@ fn held(guard: Guard, reason: &str) -> String {
     let until = match guard {
         Guard::Fresh => "goes on when the API server has answered a complete LIST",
         Guard::NeverEmpty => "goes when another node becomes active",
+        Guard::Half => "goes when enough of the others serve again",
+        Guard::Velocity => "goes when the earlier ones are back, or went long enough ago",
+        Guard::AllFailing => "goes when two complete LISTs have shown others that are well",
+        Guard::LargeDrop => "goes when it is certain that this is meant",
     };
-    format!("held by guard {guard} ({reason}): {until}")
+    format!("held by guard {guard} ({reason}): {until}{}", way_out(guard))
+}
+
+/// The command that lets it happen now.
+fn way_out(guard: Guard) -> String {
+    if !guard.can_be_overridden() {
+        return String::new();
+    }
+    format!("; to let it happen now: tidegate override {guard} --for 10m --why TEXT")
 }
 
 fn out(node: &NodeStatus, input: &Outlook<'_>) -> String {

@@ -141,6 +141,7 @@ fn backends(inner: &Inner) -> Vec<LiveBackend> {
         address: b.address,
         draining: !b.is_active(),
         connections: inner.connections,
+        probe: None,
     };
     backends.map(live).collect()
 }
@@ -184,6 +185,7 @@ impl Publisher for FakeAgent {
             reloads: inner.applied.len() as u64,
             old_generations: 0,
             drift: None,
+            probes: None,
         })
     }
 }

@@ -108,6 +108,7 @@ pub fn listener() -> Listener {
         source_ranges: Vec::new(),
         allow_empty: false,
         limits: tidegate_core::desired::Limits::default(),
+        probe: None,
     }
 }
 

@@ -100,6 +100,7 @@ async fn tell(State(received): State<Received>, headers: HeaderMap) -> Response 
         reloads: 0,
         old_generations: 0,
         drift: None,
+        probes: None,
     };
     axum::Json(status).into_response()
 }

@@ -1,5 +1,7 @@
 //! Listeners: each on its own, and all against each other.
 
+mod probe;
+
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
@@ -12,6 +14,7 @@ use super::read::At;
 use super::validate::engine::kinds;
 use super::validate::{Validator, value_or};
 use super::{Role, defaults};
+use probe::{check_probe, read_probe};
 
 /// Reads all listeners that can be read, and reports whatever is wrong with any.
 pub fn read_listeners(validator: &mut Validator<'_>, role: Role) -> Vec<Listener> {
@@ -27,6 +30,7 @@ pub fn read_listeners(validator: &mut Validator<'_>, role: Role) -> Vec<Listener
         check_bind(validator, listener, before, role);
         check_source_ranges(validator, listener);
         check_limits(validator, listener);
+        check_probe(validator, listener);
         check_supported(validator, listener);
     }
     list.value.iter().filter_map(|listener| read_listener(listener)).collect()
@@ -48,6 +52,7 @@ fn read_listener(raw: &RawListener) -> Option<Listener> {
         source_ranges: source_ranges(raw),
         allow_empty: value_or(raw.allow_empty.as_ref(), false),
         limits,
+        probe: read_probe(raw),
     })
 }
 

@@ -2,11 +2,13 @@
 
 mod agent;
 mod engine;
+mod probe;
 mod replicas;
 mod store;
 
 pub use agent::{RawAgent, RawTls};
 pub use engine::{RawCustom, RawEngine, RawEnvoy, RawHaproxy, RawNftables, RawNginx};
+pub use probe::{RawHttpProbe, RawProbe, RawProbes, RawTcpProbe};
 pub use replicas::{RawFinalizer, RawLeaderElection};
 pub use store::{RawMongodb, RawSqlite, RawStore};
 
@@ -153,9 +155,10 @@ section! {
         /// Whether this listener may be left without any node; otherwise the last active node stays, whatever happens.
         #[schemars(extend("default" = false))]
         allow_empty: Text<bool>,
+        /// How the nodes are asked whether they answer.
+        probe: RawProbe,
     }
     later {
-        "probe" => "remove it; nodes are judged by what Kubernetes reports",
         "follow" => "remove it, or select the nodes that run the ingress with nodes.selector",
     }
 }
@@ -217,9 +220,12 @@ pub fn key_orders() -> Vec<Vec<String>> {
         RawSqlite::keys(),
         RawMongodb::keys(),
         RawListener::keys(),
+        RawProbe::keys(),
+        RawHttpProbe::keys(),
         RawLoadBalancer::keys(),
         RawAgent::keys(),
         RawTls::keys(),
+        RawProbes::keys(),
         RawEngine::keys(),
         RawNginx::keys(),
         RawLeaderElection::keys(),

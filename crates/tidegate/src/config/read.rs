@@ -77,6 +77,19 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
+/// A mapping that says all by being there: `none: {}`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Nothing {}
+
+impl Read for Nothing {
+    const NULL_IS_EMPTY: bool = true;
+
+    fn read(node: &Node, spot: &Spot, problems: &mut Problems) -> Option<Self> {
+        Fields::open(node, spot, &[], &[], problems).map(|_| Self {})
+    }
+}
+
 /// A key that a later version will have: its name, and what to do until then.
 pub type Later = (&'static str, &'static str);
 

@@ -1,13 +1,15 @@
 //! The single values of the file: how each is written, checked, and described in the schema.
 
 use std::borrow::Cow;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::net::IpAddr;
+use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tidegate_core::ids::{ClusterName, ListenerName, LoadBalancerName};
+use tidegate_core::probe::HttpPath;
 use tidegate_core::selector::Selector;
 
 use super::problem::{Problems, Spot};
@@ -132,6 +134,51 @@ impl Written for u64 {
 
     fn schema() -> Schema {
         json_schema!({ "type": "integer", "minimum": 1024, "maximum": 1_073_741_824 })
+    }
+}
+
+/// A small number of times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(NonZeroU8);
+
+impl Count {
+    /// As a number.
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+}
+
+impl Written for Count {
+    fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
+        let n = number(scalar, 1, 100)?;
+        let n = u8::try_from(n).ok().and_then(NonZeroU8::new);
+        n.map(Self).ok_or_else(|| Wrong::new("out of range", "write 1 to 100"))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": 100 })
+    }
+}
+
+impl Written for IpAddr {
+    fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
+        let wrong =
+            || Wrong::new(format!("{:?} is not an IP address", scalar.text), "write one like 10.0.0.5 or 2001:db8::5");
+        scalar.text.parse().map_err(|_| wrong())
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
+    }
+}
+
+impl Written for HttpPath {
+    fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
+        Self::parse(scalar.text.as_str()).map_err(|problem| Wrong::new(problem, "write a path like /healthz"))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^/[!-~]*$", "maxLength": 1024 })
     }
 }
 

@@ -60,5 +60,21 @@ const fn meaning(guard: Guard) -> &'static str {
             "The last active node stays, whatever is observed or asked for. When all turn NotReady together, all stay: what was \
              asked for goes first, what was observed is held."
         }
+        Guard::Half => {
+            "Involuntary removals leave at least half of those that served in the last 30 minutes. Who came back counts again; who \
+             was sent away does not count any more."
+        }
+        Guard::Velocity => {
+            "At most a fifth of them go involuntarily within five minutes (one always may). Who came back does not count."
+        }
+        Guard::AllFailing => {
+            "When all of two or more seem to fail at once, nobody goes: that says more about the observer. It ends when two complete \
+             LISTs have shown somebody that is well."
+        }
+        Guard::LargeDrop => {
+            "More than half going voluntarily in one step is looked at twice: two LISTs, at least 5 s apart, have to agree. When they \
+             go because of `nodes.selector`, or because their Node objects are gone, that says nothing, and an operator has to \
+             confirm it (`tidegate override large-drop`)."
+        }
     }
 }

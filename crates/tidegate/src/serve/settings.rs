@@ -52,6 +52,7 @@ pub fn agent_settings(config: &AgentConfig, take_over: bool) -> AgentSettings {
         engine: config.engine.clone(),
         take_over,
         audit: AuditSettings { drift: config.drift, ..AuditSettings::default() },
+        probes: config.probes.clone(),
     }
 }
 

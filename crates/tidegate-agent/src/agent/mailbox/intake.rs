@@ -38,10 +38,12 @@ impl Mailbox {
             return;
         }
         self.overtake(&state);
+        self.probing.want(&state);
         self.newest = Some(state.clone());
         let mut job = Job::new(state, false);
         job.replies.push(reply);
         self.pending = Some(job);
+        self.judge();
     }
 
     /// Answers whoever waits for an older state that has not been started.

@@ -21,7 +21,7 @@ impl Worker {
         let file = &self.pipeline.file;
         let found = file.read().map_err(FileError::into_failure)?;
         let Found::Ours(generation) = found else {
-            let ours = self.live.as_ref().and_then(|live| self.pipeline.engine.render(&live.state).ok());
+            let ours = self.live.as_ref().and_then(|live| self.pipeline.engine.render(&live.content.effective).ok());
             file.check_ours(&found, ours.as_ref().map_or("", |r| &r.text)).map_err(FileError::into_failure)?;
             return Err(absent(file.path()));
         };
@@ -33,12 +33,12 @@ impl Worker {
     }
 
     async fn write_again(&mut self) -> Result<(), Failure> {
-        let Some(state) = self.live.as_ref().map(|live| live.state.clone()) else {
+        let Some(content) = self.live.as_ref().map(|live| live.content.clone()) else {
             return Err(absent(self.pipeline.file.path()));
         };
-        match self.prepare(&state, true) {
+        match self.prepare(&content, true) {
             Prepared::Answered(_) => Ok(()),
-            Prepared::Ready(rendered, timings) => match self.apply(&state, rendered, timings).await.report.outcome {
+            Prepared::Ready(rendered, timings) => match self.apply(&content, rendered, timings).await.report.outcome {
                 Outcome::RolledBack { cause } | Outcome::RollbackFailed { cause, .. } => Err(cause),
                 _ => Ok(()),
             },

@@ -47,6 +47,7 @@ pub fn settings_in<S: Subject>(dir: &Path) -> AgentSettings {
         engine: S::settings(dir),
         take_over: false,
         audit: AuditSettings::default(),
+        probes: None,
     }
 }
 

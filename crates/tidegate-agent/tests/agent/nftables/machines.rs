@@ -116,6 +116,7 @@ impl Machines {
             engine: EngineSettings::Nftables(settings),
             take_over: false,
             audit: AuditSettings::default(),
+            probes: None,
         };
         Agent::start(settings, None, &mut Registry::default()).await.unwrap()
     }

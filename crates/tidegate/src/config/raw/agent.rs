@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tidegate_agent::DriftPolicy;
 
 use super::engine::RawEngine;
+use super::probe::RawProbes;
 use crate::config::defaults;
 use crate::config::read::{At, section};
 use crate::config::text::Text;
@@ -34,6 +35,8 @@ section! {
         /// `report` (told only). It is looked for every 30 s.
         #[schemars(extend("default" = "repair"))]
         drift: Text<DriftPolicy>,
+        /// How the nodes are asked whether they answer.
+        probes: RawProbes,
         /// Larger requests are refused.
         #[schemars(extend("default" = defaults::MAX_BODY_BYTES))]
         max_body_bytes: Text<u64>,

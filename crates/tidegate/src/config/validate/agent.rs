@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tidegate_agent::DriftPolicy;
+use tidegate_agent::{DriftPolicy, ProbeSettings, Sources};
 
 use super::{Validator, value_or};
 use crate::config::raw::{RawAgent, RawTls};
@@ -31,8 +31,23 @@ impl Validator<'_> {
             state_dir: self.path_or(agent.state_dir.as_ref(), defaults::STATE_DIR),
             engine: engine?,
             drift: value_or(agent.drift.as_ref(), DriftPolicy::default()),
+            probes: self.probes(agent),
             webhook: webhook(agent, secret_files, tls.unwrap_or_default()),
         })
+    }
+
+    fn probes(&mut self, agent: &RawAgent) -> Option<ProbeSettings> {
+        let Some(probes) = &agent.probes else { return Some(ProbeSettings::default()) };
+        let sources: Vec<_> = probes.sources.iter().flat_map(|list| &list.value).collect();
+        for (n, source) in sources.iter().enumerate() {
+            let earlier = sources.iter().take(n).find(|other| other.value.0.is_ipv4() == source.value.0.is_ipv4());
+            if let Some(earlier) = earlier {
+                let message = format!("{} is of the same family (line {})", earlier.value.0, earlier.spot.place.line);
+                self.problems.error(&source.spot, message, "leave one address of each family");
+            }
+        }
+        let sources = Sources::new(sources.iter().map(|source| source.value.0).collect());
+        value_or(probes.enabled.as_ref(), true).then_some(ProbeSettings { sources })
     }
 
     fn tls(&self, tls: &RawTls) -> Option<TlsConfig> {

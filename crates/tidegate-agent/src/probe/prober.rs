@@ -1,0 +1,272 @@
+//! The task that asks: one for all targets, with a bounded number of sockets.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{FutureExt, future};
+use jiff::Timestamp;
+use tidegate_core::probe::{Answer, Tally, Target, Verdict};
+use tidegate_core::protocol::Sickness;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::ask::ask;
+use super::schedule::{Schedule, Turn};
+use super::source::Sources;
+
+/// Questions at a time. Only those that nobody answers take long: this many dead backends are still asked in time.
+const AT_A_TIME: usize = 512;
+/// How long the last question that could not be asked is remembered.
+const SICK_FOR: Duration = Duration::from_secs(2);
+
+/// What is known of one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// By the latest answers.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: Timestamp,
+    /// The failure that led to it.
+    pub trouble: Option<String>,
+}
+
+/// What the prober has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Targets whose verdict is another one now.
+    Verdicts(Vec<(Target, Report)>),
+    /// It cannot ask, or can again.
+    Sick(Option<Sickness>),
+}
+
+/// What is to be asked.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    targets: Arc<BTreeSet<Target>>,
+    /// Those of the first set that an earlier process found dead.
+    down: Arc<BTreeSet<Target>>,
+}
+
+/// The prober, as others see it. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Prober {
+    wanted: watch::Sender<Wanted>,
+    news: mpsc::Receiver<News>,
+}
+
+impl Prober {
+    /// Starts asking whoever will be named.
+    pub fn start(sources: Sources) -> Self {
+        let (wanted, heard) = watch::channel(Wanted::default());
+        let (sender, news) = mpsc::channel(64);
+        let task = Task {
+            wanted: heard,
+            news: sender,
+            sources: Arc::new(sources),
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashMap::new(),
+            schedule: Schedule::default(),
+            running: FuturesUnordered::new(),
+            changed: Vec::new(),
+            health: Health::default(),
+            lives: 0,
+        };
+        tokio::spawn(task.run());
+        Self { wanted, news }
+    }
+
+    /// Asks these from now on. Whoever is new is asked at once, except in the first set.
+    pub fn want(&self, targets: BTreeSet<Target>) {
+        self.wanted.send_modify(|wanted| wanted.targets = Arc::new(targets));
+    }
+
+    /// The first set, some of which were found dead by an earlier process.
+    pub fn begin(&self, targets: BTreeSet<Target>, down: BTreeSet<Target>) {
+        self.wanted.send_replace(Wanted { targets: Arc::new(targets), down: Arc::new(down) });
+    }
+
+    /// The next news; waits for ever when there can be none.
+    pub async fn news(&mut self) -> News {
+        match self.news.recv().await {
+            Some(news) => news,
+            None => future::pending().await,
+        }
+    }
+}
+
+struct Slot {
+    target: Arc<Target>,
+    tally: Tally,
+    life: u64,
+}
+
+struct Done {
+    turn: Turn,
+    started: Instant,
+    answer: Answer,
+}
+
+/// Whether questions can be asked at all.
+#[derive(Default)]
+struct Health {
+    sick: Option<Sickness>,
+    last_trouble: Option<Instant>,
+    /// Whether that was the latest news.
+    told: bool,
+}
+
+struct Task {
+    wanted: watch::Receiver<Wanted>,
+    news: mpsc::Sender<News>,
+    sources: Arc<Sources>,
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    index: HashMap<Arc<Target>, usize>,
+    schedule: Schedule,
+    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    changed: Vec<(Target, Report)>,
+    health: Health,
+    /// Tells a slot's tenants apart.
+    lives: u64,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            self.start_due();
+            let next = self.schedule.next().filter(|_| self.running.len() < AT_A_TIME);
+            let next = [next, self.health.recheck_at()].into_iter().flatten().min();
+            tokio::select! {
+                changed = self.wanted.changed() => match changed {
+                    Ok(()) => self.take_over_wanted(),
+                    // Nobody wants anything any more.
+                    Err(_) => return,
+                },
+                Some(done) = self.running.next(), if !self.running.is_empty() => {
+                    self.note(done);
+                    while let Some(Some(done)) = self.running.next().now_or_never() {
+                        self.note(done);
+                    }
+                }
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+            if self.tell().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn take_over_wanted(&mut self) {
+        let Wanted { targets, down } = self.wanted.borrow_and_update().clone();
+        let first = self.index.is_empty();
+        let gone: Vec<Arc<Target>> = self.index.keys().filter(|t| !targets.contains(t.as_ref())).cloned().collect();
+        for target in gone {
+            if let Some(slot) = self.index.remove(&target) {
+                self.free.push(slot);
+                if let Some(tenant) = self.slots.get_mut(slot) {
+                    *tenant = None;
+                }
+            }
+        }
+        let now = Instant::now();
+        for target in targets.iter().filter(|t| !self.index.contains_key(*t)).cloned().collect::<Vec<_>>() {
+            let tally = if down.contains(&target) { Tally::down() } else { Tally::default() };
+            let interval = target.pace.interval;
+            let turn = self.admit(Arc::new(target), tally);
+            if first {
+                self.schedule.somewhere_in(interval, turn, now);
+            } else {
+                self.schedule.now(turn, now);
+            }
+        }
+    }
+
+    fn admit(&mut self, target: Arc<Target>, tally: Tally) -> Turn {
+        self.lives += 1;
+        let slot = self.free.pop().unwrap_or(self.slots.len());
+        if slot == self.slots.len() {
+            self.slots.push(None);
+        }
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(Slot { target: target.clone(), tally, life: self.lives });
+        }
+        self.index.insert(target, slot);
+        Turn { slot, life: self.lives }
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        while self.running.len() < AT_A_TIME {
+            let Some(turn) = self.schedule.take_due(now) else { return };
+            let Some(tenant) = tenant(&mut self.slots, turn) else { continue };
+            let (target, sources) = (tenant.target.clone(), self.sources.clone());
+            self.running.push(Box::pin(async move {
+                let started = Instant::now();
+                Done { turn, started, answer: ask(&target, &sources).await }
+            }));
+        }
+    }
+
+    fn note(&mut self, Done { turn, started, answer }: Done) {
+        let now = Instant::now();
+        self.health.note(&answer, now);
+        let Some(tenant) = tenant(&mut self.slots, turn) else { return };
+        let pace = tenant.target.pace;
+        // What could not be asked is no reason to ask sooner: that would make a shortage worse.
+        let calm = !matches!(answer, Answer::Failed(_));
+        self.schedule.after(pace.next(calm, now.saturating_duration_since(started)), turn, started);
+        if tenant.tally.note(answer, &pace) {
+            let report = Report {
+                verdict: tenant.tally.verdict(),
+                since: Timestamp::now(),
+                trouble: tenant.tally.trouble().map(str::to_owned),
+            };
+            self.changed.push((tenant.target.as_ref().clone(), report));
+        }
+    }
+
+    /// Says what is new; an error means that nobody listens.
+    async fn tell(&mut self) -> Result<(), mpsc::error::SendError<News>> {
+        if let Some(sick) = self.health.news(Instant::now()) {
+            self.news.send(News::Sick(sick)).await?;
+        }
+        if !self.changed.is_empty() {
+            self.news.send(News::Verdicts(std::mem::take(&mut self.changed))).await?;
+        }
+        Ok(())
+    }
+}
+
+fn tenant(slots: &mut [Option<Slot>], turn: Turn) -> Option<&mut Slot> {
+    slots.get_mut(turn.slot)?.as_mut().filter(|slot| slot.life == turn.life)
+}
+
+impl Health {
+    fn note(&mut self, answer: &Answer, now: Instant) {
+        let Answer::Unasked(reason) = answer else { return };
+        self.last_trouble = Some(now);
+        if self.sick.is_none() {
+            self.sick = Some(Sickness { reason: reason.clone(), since: Timestamp::now() });
+        }
+    }
+
+    fn recheck_at(&self) -> Option<Instant> {
+        self.last_trouble.map(|at| at + SICK_FOR)
+    }
+
+    /// What has changed since the last time.
+    fn news(&mut self, now: Instant) -> Option<Option<Sickness>> {
+        if self.recheck_at().is_some_and(|at| at <= now) {
+            (self.sick, self.last_trouble) = (None, None);
+        }
+        if self.sick.is_some() == self.told {
+            return None;
+        }
+        self.told = self.sick.is_some();
+        Some(self.sick.clone())
+    }
+}
