@@ -21,7 +21,7 @@ use tracing::error;
 
 use crate::clock::Clock;
 use crate::controller::Input;
-use crate::orders::{OrderError, OrderReply, OrderRequest};
+use crate::orders::{OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 use crate::settings::ControllerSettings;
 use crate::status::Board;
 
@@ -65,6 +65,14 @@ impl ApiState {
         let (answer, reply) = oneshot::channel();
         let inputs = self.orders.upgrade().ok_or(OrderError::NotRunning)?;
         inputs.send(Input::Order { request, answer }).await.map_err(|_| OrderError::NotRunning)?;
+        drop(inputs);
+        reply.await.unwrap_or(Err(OrderError::NotRunning))
+    }
+
+    pub(crate) async fn override_guard(&self, request: OverrideRequest) -> Result<OverrideReply, OrderError> {
+        let (answer, reply) = oneshot::channel();
+        let inputs = self.orders.upgrade().ok_or(OrderError::NotRunning)?;
+        inputs.send(Input::Override { request, answer }).await.map_err(|_| OrderError::NotRunning)?;
         drop(inputs);
         reply.await.unwrap_or(Err(OrderError::NotRunning))
     }

@@ -32,7 +32,7 @@ pub use kube_source::{KubeNodeSource, NodeObject};
 pub use kube_writer::KubeNodeWriter;
 pub use lease_client::LeaseClient;
 pub use node_writer::NodeWriter;
-pub use orders::{OrderError, OrderReply};
+pub use orders::{OrderError, OrderReply, OverrideReply};
 pub use publisher::{HttpPublisher, HttpPublisherSettings, PublishError, Publisher, PublisherSetupError};
 pub use settings::ControllerSettings;
 pub use source::{ApiFailure, NodeSource, Observation, SourceError, WatchEvent};

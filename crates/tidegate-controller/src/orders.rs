@@ -1,8 +1,12 @@
 //! What an operator asks for, and what comes back: `tidegate drain NODE`, `tidegate undrain NODE`.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tidegate_core::class::ErrorClass;
+use tidegate_core::guard::Guard;
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::order::OrderKind;
 use tidegate_core::position::Position;
@@ -36,6 +40,32 @@ pub struct OrderReply {
     pub already: Option<String>,
 }
 
+/// One request to let through what a guard holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OverrideRequest {
+    /// The guard.
+    pub(crate) guard: Guard,
+    /// For how long; zero: no longer.
+    pub(crate) lasts: Duration,
+    /// Who asks.
+    pub(crate) by: String,
+    /// What for.
+    pub(crate) why: String,
+}
+
+/// An override that is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideReply {
+    /// The guard.
+    pub guard: Guard,
+    /// When it holds again.
+    pub until: Timestamp,
+    /// Where in the log it is recorded.
+    #[serde(flatten)]
+    pub position: Position,
+}
+
 /// Why a request was not followed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OrderError {
@@ -50,6 +80,12 @@ pub enum OrderError {
     NoSuchNode {
         /// The name that was asked for.
         node: NodeName,
+    },
+    /// The guard holds whatever anybody says.
+    #[error("guard {guard} cannot be overridden; cure: allowEmpty on the listener, if nobody is to be served")]
+    NoOverride {
+        /// The guard that was named.
+        guard: Guard,
     },
     /// The log cannot be written at the moment.
     #[error("{detail}; cure: check the store; what is not certain yet shows in `tidegate history`")]
@@ -66,7 +102,7 @@ impl OrderError {
     /// Whether to ask again.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::NoSuchNode { .. } => ErrorClass::Permanent,
+            Self::NoSuchNode { .. } | Self::NoOverride { .. } => ErrorClass::Permanent,
             Self::NotLeader { .. } | Self::StoreStuck { .. } | Self::NotRunning => ErrorClass::Transient,
         }
     }

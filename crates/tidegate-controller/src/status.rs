@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tidegate_core::ids::ClusterName;
-use tidegate_core::status::{ClusterStatus, ReplicaStatus};
+use tidegate_core::status::{ClusterStatus, OverrideStatus, ReplicaStatus};
 use tokio::sync::watch;
 
 pub(crate) use balancer::Balancer;
@@ -87,6 +87,11 @@ impl Board {
             nodes: picture.nodes.clone(),
             load_balancers: self.balancers().map(|b| b.status(desired)).collect(),
             guards: picture.guards.clone(),
+            overrides: picture
+                .overrides
+                .iter()
+                .map(|(guard, order)| OverrideStatus { guard, order: order.clone() })
+                .collect(),
             replicas: self.replicas.load().to_vec(),
             finalizers: picture.finalizers.clone(),
         })

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::guard::{Guard, Overrides};
 use crate::hash::ContentHash;
 use crate::ids::{ClusterName, ListenerName, NodeName};
 use crate::membership::{MemberState, Membership};
@@ -171,6 +172,9 @@ pub struct DesiredState {
     pub listeners: Vec<Listener>,
     /// One pool for each listener.
     pub pools: BTreeMap<ListenerName, Pool>,
+    /// Guards that an operator has overridden, until when: no part of the content.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<Guard, Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -183,10 +187,23 @@ impl DesiredState {
     /// Derives the state from who is a member and what is to be served.
     pub fn derive(cluster: ClusterName, position: Position, membership: &Membership, listeners: &[Listener]) -> Self {
         let pools = listeners.iter().map(|l| (l.name.clone(), pool_of(l, membership))).collect();
-        let mut state =
-            Self { cluster, position, hash: ContentHash::of_bytes(b""), listeners: listeners.to_vec(), pools };
+        let mut state = Self {
+            cluster,
+            position,
+            hash: ContentHash::of_bytes(b""),
+            listeners: listeners.to_vec(),
+            pools,
+            overrides: BTreeMap::new(),
+        };
         state.hash = state.content_hash();
         state
+    }
+
+    /// The same with what operators let through: agents have guards of their own.
+    #[must_use]
+    pub fn with_overrides(self, overrides: &Overrides) -> Self {
+        let overrides = overrides.iter().map(|(guard, known)| (guard, known.until)).collect();
+        Self { overrides, ..self }
     }
 
     /// The hash that [`Self::hash`] must be.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::eligibility::Rule;
+use crate::guard::{OverrideChange, Overrides};
 use crate::hash::ContentHash;
 use crate::ids::{NodeName, NodeUid};
 use crate::membership::{Member, MemberState, Membership};
@@ -75,6 +76,8 @@ pub struct Decision {
     pub changes: Vec<Change>,
     /// What operators asked for.
     pub orders: Vec<OrderChange>,
+    /// What operators let through.
+    pub overrides: Vec<OverrideChange>,
     /// What was put right in the read model, in words for people.
     pub repairs: Vec<String>,
 }
@@ -102,10 +105,13 @@ pub struct LogEntry {
     /// What operators asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<OrderChange>,
+    /// What operators let through in spite of a guard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<OverrideChange>,
     /// What was put right in the read model, in words for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repairs: Vec<String>,
-    /// Hash of membership and orders after it.
+    /// Hash of membership, orders and overrides after it.
     pub state_hash: ContentHash,
 }
 
@@ -117,7 +123,7 @@ impl LogEntry {
 
     /// Whether it only opens a term.
     pub fn is_election(&self) -> bool {
-        self.changes.is_empty() && self.orders.is_empty() && self.repairs.is_empty()
+        self.changes.is_empty() && self.orders.is_empty() && self.overrides.is_empty() && self.repairs.is_empty()
     }
 }
 
@@ -134,12 +140,15 @@ pub struct Snapshot {
     /// The orders after that entry.
     #[serde(default, skip_serializing_if = "Orders::is_empty")]
     pub orders: Orders,
+    /// The overrides after that entry.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
 }
 
 impl Snapshot {
     /// The hash that the entry at its position must carry.
     pub fn state_hash(&self) -> ContentHash {
-        state_hash(self.membership.hash(), &self.orders)
+        state_hash(self.membership.hash(), &self.orders, &self.overrides)
     }
 }
 
@@ -185,36 +194,44 @@ pub struct LogState {
     pub membership: Membership,
     /// After the newest entry.
     pub orders: Orders,
+    /// After the newest entry.
+    pub overrides: Overrides,
 }
 
-/// A log without orders has the hashes that it would have if there were no such thing.
-fn state_hash(membership: ContentHash, orders: &Orders) -> ContentHash {
-    if orders.is_empty() { membership } else { ContentHash::of_json(&(membership, orders)) }
+/// A log without orders and overrides has the hashes that it would have if there were no such things.
+fn state_hash(membership: ContentHash, orders: &Orders, overrides: &Overrides) -> ContentHash {
+    match (orders.is_empty(), overrides.is_empty()) {
+        (true, true) => membership,
+        (false, true) => ContentHash::of_json(&(membership, orders)),
+        (_, false) => ContentHash::of_json(&(membership, orders, overrides)),
+    }
 }
 
 impl LogState {
     /// The state at a snapshot.
     pub fn from_snapshot(snapshot: Snapshot) -> Self {
-        Self { position: snapshot.position, membership: snapshot.membership, orders: snapshot.orders }
+        let Snapshot { position, membership, orders, overrides, .. } = snapshot;
+        Self { position, membership, orders, overrides }
     }
 
     /// The state at this moment, as a snapshot.
     pub fn to_snapshot(&self, at: Timestamp) -> Snapshot {
-        let Self { position, membership, orders } = self.clone();
-        Snapshot { position, at, membership, orders }
+        let Self { position, membership, orders, overrides } = self.clone();
+        Snapshot { position, at, membership, orders, overrides }
     }
 
     /// The hash that the newest entry carries.
     pub fn state_hash(&self) -> ContentHash {
-        state_hash(self.membership.hash(), &self.orders)
+        state_hash(self.membership.hash(), &self.orders, &self.overrides)
     }
 
     /// The entry that would commit this decision in `term` on top of this state.
     pub fn next_entry(&self, term: Term, holder: &str, at: Timestamp, decision: impl Into<Decision>) -> LogEntry {
-        let Decision { changes, orders, repairs } = decision.into();
-        let after = state_hash(self.membership.hash_with(&changes), &self.orders.with(&orders, at));
+        let Decision { changes, orders, overrides, repairs } = decision.into();
+        let (orders_after, overrides_after) = (self.orders.with(&orders, at), self.overrides.with(&overrides, at));
+        let state_hash = state_hash(self.membership.hash_with(&changes), &orders_after, &overrides_after);
         let (revision, holder) = (self.position.revision.next(), holder.to_owned());
-        LogEntry { revision, term, holder, at, changes, orders, repairs, state_hash: after }
+        LogEntry { revision, term, holder, at, changes, orders, overrides, repairs, state_hash }
     }
 
     /// The entry that opens the next term.
@@ -234,7 +251,8 @@ impl LogState {
             return Err(ReplayError::TermWentBack { revision, before, found });
         }
         let orders = self.orders.with(&entry.orders, entry.at);
-        let computed = state_hash(self.membership.hash_with(&entry.changes), &orders);
+        let overrides = self.overrides.with(&entry.overrides, entry.at);
+        let computed = state_hash(self.membership.hash_with(&entry.changes), &orders, &overrides);
         if computed != entry.state_hash {
             return Err(ReplayError::HashMismatch { revision: entry.revision, recorded: entry.state_hash, computed });
         }
@@ -242,7 +260,7 @@ impl LogState {
             self.membership.apply(change);
         }
         self.position = entry.position();
-        self.orders = orders;
+        (self.orders, self.overrides) = (orders, overrides);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::eligibility::{Action, AddressBook, Class, Rule, Subject, Verdict, evaluate, gone};
-use crate::guard::{Freshness, Hold, check};
+use crate::guard::{Checked, Freshness, Hold, Overrides, Removals, Signs, Suspicion, Watch, check};
 use crate::ids::{NodeName, NodeUid};
 use crate::log::{Change, Phase};
 use crate::membership::{Member, MemberState, Membership, Retiring};
@@ -33,6 +33,12 @@ pub struct PlanInput<'a> {
     pub policy: &'a NodePolicy,
     /// How far the view can be trusted.
     pub freshness: Freshness,
+    /// Who went involuntarily of late.
+    pub removals: &'a Removals,
+    /// What the guards found suspicious of late.
+    pub suspicion: &'a Suspicion,
+    /// What operators let through.
+    pub overrides: &'a Overrides,
     /// The time.
     pub now: Timestamp,
 }
@@ -57,6 +63,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Wanted by the table, held by a guard.
     pub holds: Vec<Hold>,
+    /// What the guards find suspicious: to be told to [`Suspicion::take`].
+    pub signs: Signs,
     /// Members that seem gone: ask the API server for each by name, and tell the view.
     pub confirm: Vec<(NodeName, NodeUid)>,
     /// The verdict on each observed node.
@@ -80,10 +88,17 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         let draft = Draft { input, node: &member.node, uid, verdict: &verdict };
         wanted.extend(draft.change(None));
     }
-    let (changes, holds) = check(wanted, input.membership, &input.freshness);
+    let Checked { passed: changes, held: holds, signs, wake_at: lets_go } = check(wanted, &input.watch());
     let after_it = input.membership.with(&changes);
-    plan.wake_at = wake_at(&judged, &after_it, input.now);
-    Plan { changes, holds, judged, ..plan }
+    let wake_at = [wake_at(&judged, &after_it, input.now), lets_go.filter(|at| *at > input.now)];
+    Plan { changes, holds, signs, judged, wake_at: wake_at.into_iter().flatten().min(), ..plan }
+}
+
+impl<'a> PlanInput<'a> {
+    fn watch(&'a self) -> Watch<'a> {
+        let Self { membership, freshness, removals, suspicion, overrides, now, .. } = self;
+        Watch { before: membership, freshness, removals, suspicion, overrides, now: *now }
+    }
 }
 
 fn judge(input: &PlanInput<'_>, node: &Node, book: &AddressBook) -> Judged {

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::eligibility::Rule;
-use crate::guard::Guard;
+use crate::guard::{Guard, Override};
 use crate::ids::{ClusterName, ListenerName, LoadBalancerName, NodeName, NodeUid};
 use crate::log::{LogEntry, Phase};
 use crate::order::Order;
 use crate::position::{Position, Term};
-use crate::protocol::{DriftReport, EngineHealth, LastError, Live};
+use crate::protocol::{BackendProbe, DriftReport, EngineHealth, LastError, Live, ProbeReport};
 
 /// `/api/v1/status`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct ClusterStatus {
     pub load_balancers: Vec<LoadBalancerStatus>,
     /// Every guard that holds something back.
     pub guards: Vec<GuardStatus>,
+    /// Guards that an operator has overridden for now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<OverrideStatus>,
     /// Every controller that was heard of lately, the one that answers included.
     #[serde(default)]
     pub replicas: Vec<ReplicaStatus>,
@@ -154,6 +157,9 @@ pub struct LoadBalancerStatus {
     /// The last foreign change to what it serves, if there was one since its agent started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftReport>,
+    /// What its prober says of itself; absent where nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbeReport>,
 }
 
 /// Why a load balancer is behind.
@@ -189,6 +195,9 @@ pub struct BackendStatus {
     pub draining: bool,
     /// Open connections, where the engine can tell.
     pub connections: Option<u64>,
+    /// What asking it came to; absent when it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<BackendProbe>,
 }
 
 /// A guard that holds something back.
@@ -203,6 +212,17 @@ pub struct GuardStatus {
     pub since: Timestamp,
     /// Why.
     pub reason: String,
+}
+
+/// A guard that does not hold for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideStatus {
+    /// Which.
+    pub guard: Guard,
+    /// Until when, who asked, and what for.
+    #[serde(flatten)]
+    pub order: Override,
 }
 
 /// `/api/v1/nodes/{name}`: everything that `tidegate explain` shows.
@@ -235,6 +255,20 @@ pub struct NodeAtLoadBalancer {
     pub live: Option<bool>,
     /// What it serves.
     pub position: Option<Position>,
+    /// What asking the node came to there, by listener.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ListenerProbe>,
+}
+
+/// What asking a node came to, behind one listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerProbe {
+    /// The listener.
+    pub listener: ListenerName,
+    /// The verdict.
+    #[serde(flatten)]
+    pub probe: BackendProbe,
 }
 
 /// One change, as `tidegate history` shows it.
@@ -280,6 +314,7 @@ impl HistoryRow {
         let mut entry = entry.clone();
         entry.changes.retain(|change| change.node == *name);
         entry.orders.retain(|order| order.node == *name);
+        entry.overrides.clear();
         entry.repairs.clear();
         if entry.is_election() { Vec::new() } else { Self::of(&entry) }
     }
@@ -303,6 +338,7 @@ impl HistoryRow {
         };
         let orders = entry.orders.iter().map(|o| row(None, Some(o.to_string())));
         let repairs = entry.repairs.iter().map(|r| row(None, Some(r.clone())));
-        orders.chain(entry.changes.iter().map(|c| row(Some(step(c)), None))).chain(repairs).collect()
+        let overrides = entry.overrides.iter().map(|o| row(None, Some(o.to_string())));
+        orders.chain(overrides).chain(entry.changes.iter().map(|c| row(Some(step(c)), None))).chain(repairs).collect()
     }
 }

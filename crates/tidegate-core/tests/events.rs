@@ -27,7 +27,7 @@ fn commit(world: &mut World, orders: Vec<OrderChange>, seconds: i64) -> LogEntry
     let before = std::mem::replace(&mut world.log.orders, orders_after);
     let changes = world.plan(FRESH, at(seconds)).changes;
     world.log.orders = before;
-    let decision = Decision { changes, orders, repairs: vec![] };
+    let decision = Decision { changes, orders, ..Decision::default() };
     let entry = world.log.next_entry(Term(1), "lb-1_4711_c0ffee", at(seconds), decision);
     world.log.append(&entry).unwrap();
     entry

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use support::*;
 use tidegate_core::eligibility::Rule;
+use tidegate_core::guard::{Guard, OverrideChange};
 use tidegate_core::log::{Change, Decision, LogEntry, LogState, Phase, ReplayError};
 use tidegate_core::membership::{Member, MemberState, Membership, Retiring};
 use tidegate_core::order::{OrderChange, OrderKind};
@@ -53,10 +54,21 @@ fn order() -> impl Strategy<Value = OrderChange> {
     })
 }
 
+fn exception() -> impl Strategy<Value = OverrideChange> {
+    let guard = prop_oneof![Just(Guard::Half), Just(Guard::Velocity)];
+    (guard, 1_000_000..1_000_600_i64).prop_map(|(guard, seconds)| OverrideChange {
+        guard,
+        until: at(seconds),
+        by: "ann@ops".into(),
+        why: "rack 4".into(),
+    })
+}
+
 fn decision() -> impl Strategy<Value = Decision> {
     let repairs = prop::collection::vec(Just("w1 was put back".to_owned()), 0..2);
-    (prop::collection::vec(change(), 0..6), prop::collection::vec(order(), 0..3), repairs)
-        .prop_map(|(changes, orders, repairs)| Decision { changes, orders, repairs })
+    let overrides = prop::collection::vec(exception(), 0..2);
+    (prop::collection::vec(change(), 0..6), prop::collection::vec(order(), 0..3), overrides, repairs)
+        .prop_map(|(changes, orders, overrides, repairs)| Decision { changes, orders, overrides, repairs })
 }
 
 /// The log of these decisions, and the state after each entry; every third opens a term.
@@ -168,7 +180,16 @@ fn without_a_part(entry: &LogEntry) -> Vec<LogEntry> {
         damaged.orders.remove(i);
         damaged
     });
-    changes.chain(orders).collect()
+    let last_of_its_guard = |i: usize| {
+        let guard = entry.overrides[i].guard;
+        entry.overrides.iter().skip(i + 1).all(|later| later.guard != guard)
+    };
+    let overrides = (0..entry.overrides.len()).filter(|i| last_of_its_guard(*i)).map(|i| {
+        let mut damaged = entry.clone();
+        damaged.overrides.remove(i);
+        damaged
+    });
+    changes.chain(orders).chain(overrides).collect()
 }
 
 #[test]

@@ -311,10 +311,22 @@ fn when_all_are_not_ready_all_stay() {
     }
     let plan = world.step(at(10));
     assert_eq!(world.log.membership.active(), 3);
-    assert!(plan.holds.iter().all(|h| h.guard == Guard::NeverEmpty) && plan.holds.len() == 3);
+    assert!(plan.holds.iter().all(|h| h.guard == Guard::AllFailing) && plan.holds.len() == 3);
     world.view.observe(worker("w4", "10.0.0.4"));
-    world.step(at(11));
-    assert_eq!(world.phases(&["w1", "w2", "w3", "w4"]), [Draining, Draining, Draining, Active]);
+    let plan = world.step(at(11));
+    assert_eq!(world.log.membership.active(), 4);
+    assert!(
+        plan.holds.iter().all(|h| h.guard == Guard::AllFailing),
+        "until two LISTs have shown somebody that is well"
+    );
+    for seconds in [12, 13] {
+        world.suspicion.listed(at(seconds));
+        world.step(at(seconds));
+    }
+    assert_eq!(world.phases(&["w1", "w2", "w3", "w4"]), [Draining, Active, Active, Active], "one in five minutes");
+    world.step(at(312));
+    world.step(at(313));
+    assert_eq!(world.phases(&["w1", "w2", "w3", "w4"]), [Out, Draining, Active, Active], "half of them stay");
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn state_of(listener: Listener, active: impl IntoIterator<Item = u8>) -> Desired
         hash: ContentHash::of_bytes(b""),
         pools: BTreeMap::from([(listener.name.clone(), pool)]),
         listeners: vec![listener],
+        overrides: BTreeMap::new(),
     };
     state.hash = state.content_hash();
     state

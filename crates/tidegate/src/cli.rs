@@ -2,13 +2,14 @@
 
 mod operate;
 
-pub use operate::{DoctorArgs, MigrateArgs, OrderArgs, StoreCommand, UninstallArgs};
+pub use operate::{AccessArgs, DoctorArgs, MigrateArgs, OrderArgs, OverrideArgs, StoreCommand, UninstallArgs};
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use tidegate_core::guard::Guard;
 use tidegate_core::ids::NodeName;
 
 use crate::config::Role;
@@ -97,6 +98,17 @@ pub enum Command {
     /// Ends a `drain`: the rules decide about the node again
     #[command(after_help = "Example:\n  tidegate undrain worker-3 --wait -c /etc/tidegate/tidegate.yaml")]
     Undrain(OrderArgs),
+    /// Lets through what a guard holds back, for a while
+    ///
+    /// Recorded with who and why; it is over by itself. `tidegate status` shows which guard holds which nodes, and why: look
+    /// there first. The guards of the load balancers' own probes are overridden with it. `never-empty` cannot be overridden.
+    /// Needs a token.
+    #[command(
+        after_help = "Examples:\n  tidegate override velocity --for 10m --why 'rack 4 lost its power' -c /etc/tidegate/tidegate.yaml\n  \
+        tidegate override large-drop --for 5m --why 'the new nodes.selector is meant'\n  \
+        tidegate override velocity --end --why 'rack 4 is back'"
+    )]
+    Override(OverrideArgs),
     /// What is recorded: copies it from one store to another
     #[command(subcommand)]
     Store(StoreCommand),
@@ -267,6 +279,10 @@ pub struct HistoryArgs {
 /// `250ms`, `30s`, `2m`
 fn duration(text: &str) -> Result<Duration, String> {
     Duration::parse(&Scalar { text: text.to_owned(), plain: true }).map_err(|wrong| wrong.cure)
+}
+
+fn guard(text: &str) -> Result<Guard, String> {
+    Guard::parse(text)
 }
 
 fn node_name(text: &str) -> Result<NodeName, String> {

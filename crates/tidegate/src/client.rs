@@ -7,8 +7,9 @@ use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use tidegate_controller::OrderReply;
+use tidegate_controller::{OrderReply, OverrideReply};
 use tidegate_core::class::ErrorClass;
+use tidegate_core::guard::Guard;
 use tidegate_core::ids::NodeName;
 use tidegate_core::order::OrderKind;
 use tidegate_core::status::{ClusterStatus, HistoryRow, NodeDetail};
@@ -90,6 +91,18 @@ pub struct OrderBody<'a> {
     pub why: &'a str,
 }
 
+/// What an override asks for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideBody<'a> {
+    /// Who asks.
+    pub by: &'a str,
+    /// What for.
+    pub why: &'a str,
+    /// For how long; zero: no longer.
+    pub for_seconds: u64,
+}
+
 /// One controller's API.
 #[derive(Clone, Debug)]
 pub struct ApiClient {
@@ -158,8 +171,26 @@ impl ApiClient {
         order: &OrderBody<'_>,
         token: &Hidden,
     ) -> Result<OrderReply, ClientError> {
-        let url = self.url(&format!("api/v1/nodes/{node}/{}", kind.as_str()));
-        let request = self.http.post(url).bearer_auth(token.reveal()).json(order);
+        self.ask_for(&format!("api/v1/nodes/{node}/{}", kind.as_str()), order, token).await
+    }
+
+    /// `/api/v1/guards/{guard}/override`: what the leader answers once it is recorded.
+    pub async fn override_guard(
+        &self,
+        guard: Guard,
+        order: &OverrideBody<'_>,
+        token: &Hidden,
+    ) -> Result<OverrideReply, ClientError> {
+        self.ask_for(&format!("api/v1/guards/{guard}/override"), order, token).await
+    }
+
+    async fn ask_for<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        order: &impl Serialize,
+        token: &Hidden,
+    ) -> Result<T, ClientError> {
+        let request = self.http.post(self.url(path)).bearer_auth(token.reveal()).json(order);
         self.answer(request).await.map_err(|error| match error {
             ClientError::Refused { status, message, .. } => {
                 let (what, cure) = message.split_once("; cure: ").unwrap_or((&message, cure_of(status)));

@@ -6,6 +6,7 @@ pub mod explain;
 pub mod history;
 pub mod migrate;
 pub mod order;
+pub mod override_guard;
 pub mod render;
 pub mod status;
 pub mod uninstall;
@@ -33,6 +34,7 @@ pub fn execute(cli: Cli) -> Result<Exit, CommandError> {
         Command::Doctor(args) => block_on(doctor::doctor(&args, screen)),
         Command::Drain(args) => block_on(order::order(OrderKind::Drain, &args, screen)),
         Command::Undrain(args) => block_on(order::order(OrderKind::Undrain, &args, screen)),
+        Command::Override(args) => block_on(override_guard::override_guard(&args, screen)),
         Command::Store(StoreCommand::Migrate(args)) => block_on(migrate::migrate_store(&args, screen)),
         Command::Uninstall(args) => block_on(uninstall::uninstall(&args, screen)),
         Command::Schema => done(print(&schema_text())),

@@ -5,11 +5,13 @@ use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tidegate_core::desired::{Backend, DesiredState, Listener};
 use tidegate_core::guard::Limits;
 use tidegate_core::ids::ListenerName;
 use tidegate_core::probe::{Judgement, Overlay, ProbeHold, Roll, Target, Verdict};
 use tidegate_core::protocol::{BackendProbe, ProbeReport, Sickness};
+use tidegate_core::time::elapsed;
 use tokio::time::Instant;
 
 use super::content::Content;
@@ -154,7 +156,9 @@ impl Probing {
         let verdict = |target: &Target| reports.get(target).map_or(Verdict::Unknown, |report| report.verdict);
         let now = self.origin.elapsed();
         let sick = self.findings.sick.is_some();
-        let Judgement { overlay, holds, wake_after } = self.roll.judge(desired, verdict, sick, &Limits::default(), now);
+        let (limits, until) = limits(desired);
+        let Judgement { overlay, holds, wake_after } = self.roll.judge(desired, verdict, sick, &limits, now);
+        let wake_after = [wake_after, until].into_iter().flatten().min();
         self.wake_at = wake_after.map(|wait| Instant::now() + wait);
         if holds != self.findings.holds {
             tell_holds(&self.findings.holds, &holds);
@@ -186,6 +190,15 @@ impl Probing {
             }
         }
     }
+}
+
+/// The bounds under what operators let through, and how long these last.
+fn limits(desired: &DesiredState) -> (Limits, Option<Duration>) {
+    let now = Timestamp::now();
+    let standing = desired.overrides.iter().filter(|(_, until)| **until > now);
+    let overridden = standing.clone().map(|(guard, _)| *guard).collect();
+    let until = standing.map(|(_, until)| elapsed(now, *until)).min();
+    (Limits { overridden, ..Limits::default() }, until)
 }
 
 fn tell_holds(before: &[ProbeHold], now: &[ProbeHold]) {

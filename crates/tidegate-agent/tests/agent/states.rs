@@ -44,7 +44,8 @@ pub fn state(revision: u64, content: Vec<(Listener, Vec<Backend>)>) -> DesiredSt
     let listeners = content.into_iter().map(|(l, _)| l).collect();
     let cluster = ClusterName::parse("prod").unwrap();
     let hash = ContentHash::of_bytes(b"");
-    let mut state = DesiredState { cluster, position: position(1, revision), hash, listeners, pools };
+    let overrides = std::collections::BTreeMap::new();
+    let mut state = DesiredState { cluster, position: position(1, revision), hash, listeners, pools, overrides };
     state.hash = state.content_hash();
     state
 }

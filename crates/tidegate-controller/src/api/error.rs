@@ -39,6 +39,8 @@ pub(super) enum QuestionError {
     NotReady(String),
     #[error("{0}")]
     BadName(#[from] InvalidName),
+    #[error("{0}")]
+    BadGuard(String),
     #[error("no node {0} is observed, a member, or in the history that is kept")]
     NoSuchNode(NodeName),
     #[error(
@@ -69,14 +71,14 @@ impl QuestionError {
             Self::NotReady(_)
             | Self::History(_)
             | Self::Order(OrderError::StoreStuck { .. } | OrderError::NotRunning) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BadName(_) | Self::BadQuery(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
+            Self::BadName(_) | Self::BadGuard(_) | Self::BadQuery(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchNode(_) | Self::NoSuchPath | Self::Order(OrderError::NoSuchNode { .. }) => {
                 StatusCode::NOT_FOUND
             }
             Self::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoToken => StatusCode::FORBIDDEN,
             Self::BadToken => StatusCode::UNAUTHORIZED,
-            Self::Order(OrderError::NotLeader { .. }) => StatusCode::CONFLICT,
+            Self::Order(OrderError::NotLeader { .. } | OrderError::NoOverride { .. }) => StatusCode::CONFLICT,
         }
     }
 }

@@ -4,7 +4,8 @@ use tidegate_core::desired::Backend;
 use tidegate_core::ids::NodeName;
 use tidegate_core::log::Phase;
 use tidegate_core::order::Order;
-use tidegate_core::status::{NodeAtLoadBalancer, NodeDetail, NodeStatus};
+use tidegate_core::protocol::LiveBackend;
+use tidegate_core::status::{ListenerProbe, NodeAtLoadBalancer, NodeDetail, NodeStatus};
 
 use super::ApiState;
 use super::error::QuestionError;
@@ -58,13 +59,23 @@ fn order_about<'a>(picture: &'a Picture, node: Option<&NodeStatus>, name: &NodeN
 }
 
 fn at_balancer(balancer: &Balancer, picture: &Picture, name: &NodeName) -> NodeAtLoadBalancer {
+    let said = balancer.said.as_deref();
+    let backends = || said.into_iter().flat_map(|said| &said.backends).filter(|b| b.node == *name);
+    let is_out = |b: &LiveBackend| b.probe.as_ref().is_some_and(|probe| probe.out);
     let desired = picture.published.as_ref().filter(|_| balancer.live == picture.desired());
-    let takes_new = |backends: &[Backend]| backends.iter().any(|b| b.node == *name && b.is_active());
-    let live = match (desired, balancer.said.as_deref()) {
+    let takes_new = |pool: &[Backend]| pool.iter().any(|b| b.node == *name && b.is_active());
+    let live = match (desired, said) {
+        // Its own probes may have taken it out all the same.
+        (Some(_), Some(_)) if backends().any(is_out) => Some(backends().any(|b| !b.draining && !is_out(b))),
         (Some(state), _) => Some(state.pools.values().any(|pool| takes_new(pool))),
         // Behind: whatever stands there may still take connections.
-        (None, Some(said)) => Some(said.backends.iter().any(|b| b.node == *name && !b.draining)),
+        (None, Some(_)) => Some(backends().any(|b| !b.draining && !is_out(b))),
         (None, None) => None,
     };
-    NodeAtLoadBalancer { name: balancer.name.clone(), live, position: balancer.live.map(|l| l.position) }
+    let probe = |b: &LiveBackend| {
+        let listener = b.listener.clone();
+        b.probe.clone().map(|probe| ListenerProbe { listener, probe })
+    };
+    let (name, position) = (balancer.name.clone(), balancer.live.map(|l| l.position));
+    NodeAtLoadBalancer { name, live, position, probes: backends().filter_map(probe).collect() }
 }

@@ -1,22 +1,29 @@
 //! `POST /api/v1/nodes/{name}/drain` and `/undrain`: only for whoever shows the token.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
+use tidegate_core::guard::Guard;
 use tidegate_core::ids::NodeName;
 use tidegate_core::order::OrderKind;
+use tidegate_core::time::human;
 
 use super::ApiState;
 use super::error::QuestionError;
-use crate::orders::{OrderReply, OrderRequest};
+use crate::orders::{OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 
 /// Of a whole request: a reason is a sentence or two.
 pub(super) const BODY_LIMIT: usize = 16 << 10;
 /// In characters: it is kept in the log and shown in tables.
 const BY_LIMIT: usize = 200;
 const WHY_LIMIT: usize = 2000;
+
+/// Whoever needs longer has a configuration to change.
+const LONGEST_OVERRIDE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The body of both.
 #[derive(Deserialize)]
@@ -60,6 +67,40 @@ async fn give(
         return Err(QuestionError::BadBody("`by` is empty: history has to say who".to_owned()));
     }
     let reply = state.order(OrderRequest { node, kind, by, why }).await;
+    reply.map(Json).map_err(QuestionError::Order)
+}
+
+/// The body of an override.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Exception {
+    by: String,
+    why: String,
+    /// Zero: the guard holds again.
+    for_seconds: u64,
+}
+
+/// `POST /api/v1/guards/{guard}/override`
+pub(super) async fn override_guard(
+    state: State<ApiState>,
+    guard: Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<OverrideReply>, QuestionError> {
+    check_token(&state, &headers)?;
+    let guard = Guard::parse(&guard).map_err(QuestionError::BadGuard)?;
+    let Exception { by, why, for_seconds } =
+        serde_json::from_slice(&body).map_err(|e| QuestionError::BadBody(e.to_string()))?;
+    let (by, why) = (printable("by", &by, BY_LIMIT)?, printable("why", &why, WHY_LIMIT)?);
+    if by.is_empty() || why.is_empty() {
+        return Err(QuestionError::BadBody("`by` and `why` must say something: history has to".to_owned()));
+    }
+    let lasts = Duration::from_secs(for_seconds);
+    if lasts > LONGEST_OVERRIDE {
+        let limit = human(LONGEST_OVERRIDE);
+        return Err(QuestionError::BadBody(format!("`forSeconds` is longer than {limit}: a guard is there to hold")));
+    }
+    let reply = state.override_guard(OverrideRequest { guard, lasts, by, why }).await;
     reply.map(Json).map_err(QuestionError::Order)
 }
 

@@ -32,6 +32,7 @@ pub(super) fn router(state: ApiState, metrics_text: MetricsText) -> Router {
         .route("/api/v1/nodes/{name}", get(node))
         .route("/api/v1/nodes/{name}/drain", post(orders::drain))
         .route("/api/v1/nodes/{name}/undrain", post(orders::undrain))
+        .route("/api/v1/guards/{guard}/override", post(orders::override_guard))
         .route("/api/v1/history", get(history))
         .method_not_allowed_fallback(|| async { QuestionError::BadMethod })
         .layer(DefaultBodyLimit::max(orders::BODY_LIMIT))

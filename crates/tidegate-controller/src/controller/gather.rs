@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_core::guard::Freshness;
+use tidegate_core::guard::{Freshness, SECOND_LOOK};
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::node::Node;
@@ -38,6 +38,8 @@ pub(super) struct Gather {
     /// When the last LIST that finished had been started.
     last_list: Option<Instant>,
     was_fresh: bool,
+    /// See [`Freshness::lists_wanted`].
+    lists_wanted: u8,
     /// See [`Freshness::vouched`].
     vouched: bool,
     trouble: Option<String>,
@@ -60,6 +62,7 @@ impl Gather {
             freshness_limit: shared.settings.freshness_limit(),
             last_list: None,
             was_fresh: false,
+            lists_wanted: 0,
             vouched: false,
             trouble: None,
             changed: true,
@@ -78,7 +81,7 @@ impl Gather {
     /// How far the view can be trusted. The age counts from the start of the LIST.
     pub(super) fn freshness(&self) -> Freshness {
         let list_age = self.last_list.map(|at| at.elapsed());
-        Freshness { list_age, limit: self.freshness_limit, vouched: self.vouched }
+        Freshness { list_age, limit: self.freshness_limit, vouched: self.vouched, lists_wanted: self.lists_wanted }
     }
 
     /// This process decides from now on: whether its view is worth anything is still to be seen, if it is stale.
@@ -160,7 +163,12 @@ impl Gather {
                 return;
             }
         };
+        self.notice_staleness();
         self.last_list = Some(started);
+        self.lists_wanted = self.lists_wanted.saturating_sub(1);
+        if self.lists_wanted > 0 {
+            self.look_again();
+        }
         self.vouched = true;
         if self.trouble.take().is_some() {
             info!("the nodes can be listed again");
@@ -238,8 +246,21 @@ impl Gather {
         });
     }
 
+    /// Asks for a LIST a few seconds from now: what was seen has to be seen again.
+    pub(super) fn look_again(&mut self) {
+        self.resync.within(SECOND_LOOK);
+    }
+
+    /// Once it was stale, the view has to be confirmed.
+    fn notice_staleness(&mut self) {
+        if self.last_list.is_some_and(|at| at.elapsed() >= self.freshness_limit) {
+            self.lists_wanted = Freshness::CLEAN_LISTS;
+        }
+    }
+
     /// Whether there is something to decide, and forgets it. Losing or regaining freshness counts.
     pub(super) fn has_changed(&mut self) -> bool {
+        self.notice_staleness();
         let fresh = self.freshness().problem().is_none();
         if std::mem::replace(&mut self.was_fresh, fresh) != fresh {
             self.changed = true;

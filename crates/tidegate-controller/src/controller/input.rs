@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::tail::Tail;
-use crate::orders::{OrderError, OrderReply, OrderRequest};
+use crate::orders::{OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 use crate::source::{ApiFailure, SourceError};
 
 /// One message to the loop.
@@ -40,4 +40,6 @@ pub(crate) enum Input {
     Repaired { repairs: Vec<String> },
     /// An operator asks for something.
     Order { request: OrderRequest, answer: oneshot::Sender<Result<OrderReply, OrderError>> },
+    /// An operator lets through what a guard holds.
+    Override { request: OverrideRequest, answer: oneshot::Sender<Result<OverrideReply, OrderError>> },
 }

@@ -64,7 +64,8 @@ impl Outlet {
             return;
         }
         let cluster = settings.cluster.clone();
-        let state = DesiredState::derive(cluster, log.position, &log.membership, &settings.listeners);
+        let state = DesiredState::derive(cluster, log.position, &log.membership, &settings.listeners)
+            .with_overrides(&log.overrides);
         let starved: Vec<ListenerName> = state.starved().into_iter().cloned().collect();
         if starved.is_empty() {
             self.newest.state = Some(Arc::new(state));

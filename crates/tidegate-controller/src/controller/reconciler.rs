@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tidegate_core::departure::Departures;
+use tidegate_core::guard::Suspicion;
 use tidegate_core::ids::NodeUid;
 use tidegate_core::log::Decision;
 use tokio::sync::{mpsc, watch};
@@ -56,6 +57,7 @@ pub(super) struct Reconciler {
     finalizers: Finalizers,
     claim: Claim,
     departures: Departures,
+    suspicion: Suspicion,
     /// Draining members without any connection, as far as the latest decision knew.
     idle_before: BTreeSet<NodeUid>,
     debounce: Debounce,
@@ -98,6 +100,7 @@ impl Reconciler {
             sender,
             tasks,
             departures: Departures::default(),
+            suspicion: Suspicion::default(),
             idle_before: BTreeSet::new(),
             debounce: Debounce::default(),
             adoption: Adoption::default(),
@@ -165,6 +168,7 @@ impl Reconciler {
                 match failed {
                     None => {
                         self.shared.board.set_ready();
+                        self.suspicion.listed(self.shared.clock.now());
                         self.housekeeper.resynced(self.record.log(), self.shared.clock.now());
                     }
                     Some(error) => self.shared.board.still_unready(format!("the Nodes cannot be listed: {error}")),
@@ -196,6 +200,7 @@ impl Reconciler {
             }
             Input::Repaired { repairs } => self.repaired(repairs).await?,
             Input::Order { request, answer } => self.order(request, answer).await?,
+            Input::Override { request, answer } => self.override_guard(request, answer).await?,
         }
         Ok(())
     }

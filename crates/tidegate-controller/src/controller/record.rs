@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::class::ErrorClass;
+use tidegate_core::guard::Removals;
 use tidegate_core::log::{Decision, LogEntry, LogState};
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::{Position, Term};
@@ -35,6 +36,8 @@ pub(super) struct Record {
     metrics: Metrics,
     holder: String,
     log: LogState,
+    /// Who went involuntarily of late.
+    removals: Removals,
     /// Who opened the term of the newest entry, as far as is known.
     author: Option<Leader>,
     /// Under which this process writes.
@@ -63,6 +66,11 @@ impl Record {
     /// What has been recorded.
     pub(super) const fn log(&self) -> &LogState {
         &self.log
+    }
+
+    /// Who went involuntarily of late.
+    pub(super) const fn removals(&self) -> &Removals {
+        &self.removals
     }
 
     /// The tenure under which this process has opened a term, while it goes on.
@@ -223,7 +231,7 @@ impl Record {
     fn append(&mut self, entry: &LogEntry) -> Result<(), ControllerError> {
         self.log.append(entry).map_err(|source| ControllerError::Replay { source })?;
         self.opened = Some(entry.term);
-        self.note_author(entry);
+        self.note(entry);
         Ok(())
     }
 
@@ -238,7 +246,7 @@ impl Record {
                         self.misfit = true;
                         break;
                     }
-                    self.note_author(entry);
+                    self.note(entry);
                 }
                 true
             }
@@ -246,14 +254,16 @@ impl Record {
                 let changed = self.log != *log;
                 (self.log, self.misfit) = (*log, false);
                 if let Some(entry) = newest {
-                    self.note_author(&entry);
+                    self.note(&entry);
                 }
                 changed
             }
         }
     }
 
-    fn note_author(&mut self, entry: &LogEntry) {
+    /// Remembers what an entry says besides its content.
+    fn note(&mut self, entry: &LogEntry) {
+        self.removals.note(entry);
         if self.author.as_ref().is_none_or(|author| author.term != entry.term) {
             let (holder, term, since) = (entry.holder.clone(), entry.term, entry.at);
             self.author = Some(Leader { holder, term, is_self: false, since });

@@ -52,6 +52,13 @@ impl Resync {
         }
     }
 
+    /// Asks for a LIST within this time.
+    pub(super) fn within(&mut self, wait: Duration) {
+        if !self.retry.is_failing() {
+            self.due = self.due.min(Instant::now() + wait);
+        }
+    }
+
     /// Notes that the watch spoke of a node.
     pub(super) fn touched(&mut self, name: &NodeName) {
         if let Some(touched) = &mut self.under_way {

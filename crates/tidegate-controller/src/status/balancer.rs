@@ -52,6 +52,7 @@ impl Balancer {
             reloads: said.map_or(0, |s| s.reloads),
             old_generations: said.map_or(0, |s| s.old_generations),
             drift: said.and_then(|s| s.drift.clone()),
+            probes: said.and_then(|s| s.probes.clone()),
         }
     }
 
@@ -70,6 +71,7 @@ fn backends(said: &AgentStatus) -> Vec<BackendStatus> {
         address: b.address,
         draining: b.draining,
         connections: b.connections,
+        probe: b.probe.clone(),
     };
     said.backends.iter().map(one).collect()
 }

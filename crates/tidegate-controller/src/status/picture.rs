@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tidegate_core::desired::DesiredState;
+use tidegate_core::guard::Overrides;
 use tidegate_core::ids::ListenerName;
 use tidegate_core::ledger::Ledger;
 use tidegate_core::membership::Membership;
@@ -27,6 +28,7 @@ pub(crate) struct Picture {
     pub(crate) guards: Vec<GuardStatus>,
     pub(crate) finalizers: Vec<FinalizerStatus>,
     pub(crate) orders: Orders,
+    pub(crate) overrides: Overrides,
     /// When the last LIST that finished had been started.
     pub(crate) last_list: Option<Instant>,
 }
@@ -64,6 +66,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) starved: &'a [ListenerName],
     pub(crate) finalizers: Vec<FinalizerStatus>,
     pub(crate) orders: &'a Orders,
+    pub(crate) overrides: &'a Overrides,
     pub(crate) trouble: Trouble,
     pub(crate) last_list: Option<Instant>,
 }
@@ -83,6 +86,7 @@ impl Memory {
             guards: guard_statuses(&scene.plan.holds, scene.starved, &mut self.holds, now),
             finalizers: scene.finalizers,
             orders: scene.orders.clone(),
+            overrides: scene.overrides.clone(),
             last_list: scene.last_list,
         }
     }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidegate_core::guard::Freshness;
+use tidegate_core::guard::{Freshness, Removals, Suspicion};
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::log::{Decision, LogState, Phase};
 use tidegate_core::node::{AddressType, Condition, ConditionStatus, Node, NodeAddress};
@@ -18,7 +18,7 @@ use tidegate_core::position::Term;
 use tidegate_core::view::ClusterView;
 
 pub const FRESH: Freshness =
-    Freshness { list_age: Some(Duration::ZERO), limit: Duration::from_secs(90), vouched: true };
+    Freshness { list_age: Some(Duration::ZERO), limit: Duration::from_secs(90), vouched: true, lists_wanted: 0 };
 pub const STALE: Freshness = Freshness { list_age: Some(Duration::from_secs(91)), ..FRESH };
 
 /// Seconds after an arbitrary start.
@@ -78,6 +78,8 @@ pub struct World {
     pub log: LogState,
     pub policy: NodePolicy,
     pub idle: BTreeSet<NodeUid>,
+    pub removals: Removals,
+    pub suspicion: Suspicion,
 }
 
 impl World {
@@ -91,8 +93,9 @@ impl World {
 
     pub fn plan(&self, freshness: Freshness, now: Timestamp) -> Plan {
         let (view, membership, policy) = (&self.view, &self.log.membership, &self.policy);
-        let (orders, idle) = (&self.log.orders, &self.idle);
-        plan(&PlanInput { view, membership, orders, idle, policy, freshness, now })
+        let (orders, idle, overrides) = (&self.log.orders, &self.idle, &self.log.overrides);
+        let (removals, suspicion) = (&self.removals, &self.suspicion);
+        plan(&PlanInput { view, membership, orders, idle, policy, freshness, removals, suspicion, overrides, now })
     }
 
     /// Plans with a fresh view and commits.
@@ -106,12 +109,14 @@ impl World {
         let mut changes = Vec::new();
         for _ in 0..6 {
             let mut plan = self.plan(freshness, now);
+            self.suspicion.take(&plan.signs, now);
             if plan.changes.is_empty() {
                 plan.changes = changes;
                 return plan;
             }
             let entry = self.log.next_entry(Term(1), "test", now, plan.changes.clone());
             self.log.append(&entry).unwrap();
+            self.removals.note(&entry);
             changes.append(&mut plan.changes);
         }
         panic!("committed plans must leave nothing to do, still: {changes:#?}");

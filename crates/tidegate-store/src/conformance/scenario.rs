@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_core::eligibility::Rule;
+use tidegate_core::guard::{Guard, OverrideChange};
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::log::{Change, Decision, LogEntry, LogState, Phase};
 use tidegate_core::membership::{Member, MemberState};
@@ -53,8 +54,9 @@ impl Scenario {
         } else {
             let changes = (0..random.below(4)).map(|_| self.change(&mut random, at)).collect();
             let orders = (0..random.below(6).saturating_sub(3)).map(|_| order(&mut random)).collect();
+            let overrides = (0..random.below(8).saturating_sub(6)).map(|_| exception(&mut random, at)).collect();
             let repairs = (0..random.below(8).saturating_sub(5)).map(|n| format!("{n} {HOSTILE}")).collect();
-            self.state.next_entry(self.term(), HOSTILE, at, Decision { changes, orders, repairs })
+            self.state.next_entry(self.term(), HOSTILE, at, Decision { changes, orders, overrides, repairs })
         };
         self.state.append(&entry).expect("a scenario follows the rules of the log");
         entry
@@ -111,6 +113,13 @@ fn order(random: &mut Random) -> OrderChange {
     };
     let (uid, node) = (uid(&format!("u-{node}")), name(&node));
     OrderChange { uid, node, kind, by: HOSTILE.to_owned(), why: HOSTILE.to_owned() }
+}
+
+/// One that is over a few entries later, or in the next one.
+fn exception(random: &mut Random, at: Timestamp) -> OverrideChange {
+    let guard = if random.below(2) == 0 { Guard::Half } else { Guard::Velocity };
+    let until = after(at, Duration::from_secs(1 + random.below(5)));
+    OverrideChange { guard, until, by: HOSTILE.to_owned(), why: HOSTILE.to_owned() }
 }
 
 /// When the entry of this revision was written: one second after the one before, to the nanosecond.

@@ -83,8 +83,9 @@ fn entries(
 
 /// One entry, whatever it follows.
 pub(super) fn insert(connection: &Connection, place: &Place, entry: &LogEntry) -> Result<(), Failure> {
-    let sql = "insert into revisions (cluster, revision, term, holder, at, changes, orders, repairs, state_hash)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql =
+        "insert into revisions (cluster, revision, term, holder, at, changes, orders, overrides, repairs, state_hash)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     connection.prepare_cached(sql)?.execute(params![
         place.cluster.as_str(),
         rows::integer(entry.revision.0)?,
@@ -93,6 +94,7 @@ pub(super) fn insert(connection: &Connection, place: &Place, entry: &LogEntry) -
         entry.at.to_string(),
         rows::json(&entry.changes)?,
         rows::json(&entry.orders)?,
+        rows::json(&entry.overrides)?,
         rows::json(&entry.repairs)?,
         entry.state_hash.to_string(),
     ])?;

@@ -12,9 +12,9 @@ use tidegate_core::position::{Position, Revision, Term};
 use super::failure::{Failure, Place};
 
 /// The columns that [`entry`] reads.
-pub(super) const ENTRY: &str = "revision, term, holder, at, changes, orders, repairs, state_hash";
+pub(super) const ENTRY: &str = "revision, term, holder, at, changes, orders, overrides, repairs, state_hash";
 /// The columns that [`snapshot`] reads.
-pub(super) const SNAPSHOT: &str = "revision, term, at, membership, orders";
+pub(super) const SNAPSHOT: &str = "revision, term, at, membership, orders, overrides";
 
 /// A counter as SQLite stores it.
 pub(super) fn integer(counter: u64) -> Result<i64, rusqlite::Error> {
@@ -44,6 +44,7 @@ pub(super) fn entry(row: &Row<'_>, place: &Place) -> Result<LogEntry, Failure> {
         at: text(row, "at")?.parse().map_err(|e| bad("at", &e))?,
         changes: from_str(&text(row, "changes")?).map_err(|e| bad("changes", &e))?,
         orders: from_str(&text(row, "orders")?).map_err(|e| bad("orders", &e))?,
+        overrides: from_str(&text(row, "overrides")?).map_err(|e| bad("overrides", &e))?,
         repairs: from_str(&text(row, "repairs")?).map_err(|e| bad("repairs", &e))?,
         state_hash: ContentHash::parse(&text(row, "state_hash")?).map_err(|e| bad("state_hash", &e))?,
     })
@@ -59,6 +60,7 @@ pub(super) fn snapshot(row: &Row<'_>, place: &Place) -> Result<Snapshot, Failure
         at: text(row, "at")?.parse().map_err(|e| bad("at", &e))?,
         membership: from_str(&text(row, "membership")?).map_err(|e| bad("membership", &e))?,
         orders: from_str(&text(row, "orders")?).map_err(|e| bad("orders", &e))?,
+        overrides: from_str(&text(row, "overrides")?).map_err(|e| bad("overrides", &e))?,
     })
 }
 

@@ -74,6 +74,12 @@ const MIGRATIONS: &[Migration] = &[
     ) strict, without rowid;",
         rows: Some(upgrade::to_version_2),
     },
+    // What operators let through in spite of a guard.
+    Migration {
+        sql: "alter table revisions add column overrides text not null default '[]';
+    alter table snapshots add column overrides text not null default '{}';",
+        rows: None,
+    },
 ];
 
 /// The version that this program reads and writes.

@@ -154,8 +154,8 @@ fn last_to_forget(connection: &Connection, place: &Place, rule: &PruneRule) -> R
 
 /// One snapshot, whatever the log says.
 pub(super) fn insert(connection: &Connection, place: &Place, snapshot: &Snapshot) -> Result<(), Failure> {
-    let sql = "insert or replace into snapshots (cluster, revision, term, at, membership, orders)
-               values (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "insert or replace into snapshots (cluster, revision, term, at, membership, orders, overrides)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     connection.prepare_cached(sql)?.execute(params![
         place.cluster.as_str(),
         rows::integer(snapshot.position.revision.0)?,
@@ -163,6 +163,7 @@ pub(super) fn insert(connection: &Connection, place: &Place, snapshot: &Snapshot
         snapshot.at.to_string(),
         rows::json(&snapshot.membership)?,
         rows::json(&snapshot.orders)?,
+        rows::json(&snapshot.overrides)?,
     ])?;
     Ok(())
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
+use tidegate_core::guard::Guard;
 use tidegate_core::ids::NodeName;
 
-use super::{ApiArgs, Output, duration, node_name};
+use super::{ApiArgs, Output, duration, guard, node_name};
 use crate::config::Role;
 
 /// Of `drain` and `undrain`.
@@ -27,12 +28,46 @@ pub struct OrderArgs {
     /// How long to wait; then end with 3
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m", requires = "wait")]
     pub timeout: Duration,
+    /// Whom to ask
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// An API that takes orders.
+#[derive(Debug, Args)]
+pub struct AccessArgs {
     /// File with the API's token [default: api.tokenFile of the file that -c names]
     #[arg(long, env = "TIDEGATE_TOKEN_FILE", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
     /// Where to ask
     #[command(flatten)]
     pub api: ApiArgs,
+}
+
+/// Of `override`.
+#[derive(Debug, Args)]
+pub struct OverrideArgs {
+    /// Name of the guard: fresh, half, velocity, all-failing or large-drop
+    #[arg(value_parser = guard)]
+    pub guard: Guard,
+    /// For how long; at most 24h
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, required_unless_present = "end")]
+    pub lasts: Option<Duration>,
+    /// Let the guard hold again, now
+    #[arg(long, conflicts_with = "lasts")]
+    pub end: bool,
+    /// What for, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Who asks, for the record [default: $USER@HOST]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Whom to ask
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tidegate_core::ids::NodeName;
-use tidegate_core::status::{NodeAtLoadBalancer, NodeDetail, NodeStatus};
+use tidegate_core::status::{ListenerProbe, NodeAtLoadBalancer, NodeDetail, NodeStatus};
 
 use super::history::history_table;
 use super::status::{held, phase_paint};
@@ -79,7 +79,7 @@ fn load_balancers(list: &[NodeAtLoadBalancer], screen: &Screen) -> String {
     if list.is_empty() {
         return screen.style.faint("no load balancers\n");
     }
-    let mut table = Table::new(&["LOAD BALANCER", "NEW CONNECTIONS", "LIVE"]);
+    let mut table = Table::new(&["LOAD BALANCER", "NEW CONNECTIONS", "LIVE", "PROBE"]);
     for lb in list {
         let (reaches, paint): (&str, crate::output::Paint) = match lb.live {
             Some(true) => ("yes", crate::output::Style::good),
@@ -88,9 +88,19 @@ fn load_balancers(list: &[NodeAtLoadBalancer], screen: &Screen) -> String {
         };
         let live =
             lb.position.map_or_else(|| "-".to_owned(), |at| format!("revision {} (term {})", at.revision, at.term));
-        table.row(vec![lb.name.to_string(), reaches.to_owned(), live], Some((1, paint)));
+        table.row(vec![lb.name.to_string(), reaches.to_owned(), live, probes(lb, screen)], Some((1, paint)));
     }
     table.show(screen)
+}
+
+/// `http up 5m, https down 3s (Connection refused)`
+fn probes(lb: &NodeAtLoadBalancer, screen: &Screen) -> String {
+    let one = |ListenerProbe { listener, probe }: &ListenerProbe| {
+        let trouble = probe.trouble.as_deref().map(|t| format!(" ({})", one_line(t))).unwrap_or_default();
+        format!("{listener} {} for {}{trouble}", probe.verdict.as_str(), screen.age(probe.since))
+    };
+    let all: Vec<String> = lb.probes.iter().map(one).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
 fn recent(detail: &NodeDetail, screen: &Screen) -> String {

@@ -11,7 +11,7 @@ use tidegate_core::order::OrderKind;
 use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus};
 use tokio::time::Instant;
 
-use crate::cli::{OrderArgs, Output};
+use crate::cli::{AccessArgs, OrderArgs, Output};
 use crate::client::{ApiClient, OrderBody};
 use crate::config::load::load_token_file;
 use crate::config::one_line::{Hidden, Kind, read_one_line};
@@ -24,10 +24,10 @@ const STEP: Duration = Duration::from_millis(300);
 
 /// Gives the order, and waits until it has been followed where that is asked for.
 pub async fn order(kind: OrderKind, args: &OrderArgs, screen: Screen) -> Result<Exit, CommandError> {
-    let client = ApiClient::from_args(&args.api)?;
+    let client = ApiClient::from_args(&args.access.api)?;
     let by = args.by.clone().unwrap_or_else(whoami);
     let body = OrderBody { by: &by, why: &args.why };
-    let reply = client.order(kind, &args.node, &body, &token(args)?).await?;
+    let reply = client.order(kind, &args.node, &body, &token(&args.access)?).await?;
     match args.output {
         Output::Json => print_json(&reply)?,
         Output::Table => print(&reply_text(kind, &reply, args.wait, &screen))?,
@@ -124,7 +124,8 @@ pub fn reply_text(kind: OrderKind, reply: &OrderReply, waits: bool, screen: &Scr
     format!("{node}: {what} in revision {} (term {}){next}\n", position.revision, position.term)
 }
 
-fn token(args: &OrderArgs) -> Result<Hidden, CommandError> {
+/// The token that the arguments name.
+pub fn token(args: &AccessArgs) -> Result<Hidden, CommandError> {
     let configured = || args.api.config.as_deref().map(load_token_file).transpose().map(Option::flatten);
     let path: Option<PathBuf> = match &args.token_file {
         Some(path) => Some(path.clone()),
@@ -135,7 +136,7 @@ fn token(args: &OrderArgs) -> Result<Hidden, CommandError> {
 }
 
 /// `$USER@HOST`
-fn whoami() -> String {
+pub fn whoami() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     format!("{}@{}", user.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned()), host_name())
 }

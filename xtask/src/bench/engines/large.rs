@@ -12,6 +12,7 @@ use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
 use tidegate_core::position::{Position, Revision, Term};
+use tidegate_core::probe::Probe;
 use tidegate_core::protocol::{ApplyReport, DESIRED_STATE_PATH, Outcome};
 use tidegate_core::step::Step;
 use tidegate_core::webhook::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, sign};
@@ -143,6 +144,8 @@ fn state(revision: u64, count: u16) -> Result<DesiredState> {
         source_ranges: Vec::new(),
         allow_empty: false,
         limits: Limits::default(),
+        // These backends do not exist.
+        probe: Some(Probe::none()),
     };
     let backend = |number| {
         let node = NodeName::parse(format!("w{number}"))?;
@@ -156,6 +159,7 @@ fn state(revision: u64, count: u16) -> Result<DesiredState> {
         hash: ContentHash::of_bytes(b""),
         listeners: vec![listener],
         pools: [(name, pool)].into(),
+        overrides: std::collections::BTreeMap::new(),
     };
     state.hash = state.content_hash();
     Ok(state)

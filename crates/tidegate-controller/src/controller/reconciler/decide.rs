@@ -112,18 +112,27 @@ impl Reconciler {
         Ok(self.plan())
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&mut self) -> Plan {
         let log = self.record.log();
         let none = Orders::default();
-        plan(&PlanInput {
+        let now = self.shared.clock.now();
+        let plan = plan(&PlanInput {
             view: self.gather.view(),
             membership: &log.membership,
             orders: if self.forgets_orders() { &none } else { &log.orders },
             idle: &self.idle(),
             policy: &self.shared.settings.policy,
             freshness: self.gather.freshness(),
-            now: self.shared.clock.now(),
-        })
+            removals: self.record.removals(),
+            suspicion: &self.suspicion,
+            overrides: &log.overrides,
+            now,
+        });
+        self.suspicion.take(&plan.signs, now);
+        if self.suspicion.wants_lists() {
+            self.gather.look_again();
+        }
+        plan
     }
 
     fn forgets_orders(&self) -> bool {
@@ -174,6 +183,9 @@ impl Reconciler {
         }
         for order in &entry.orders {
             info!(%order, position = %entry.position(), "order recorded");
+        }
+        for change in &entry.overrides {
+            info!(%change, position = %entry.position(), "override recorded");
         }
         self.housekeeper.committed(entry, self.record.log());
         if let Some(tenure) = self.record.tenure() {
@@ -238,6 +250,7 @@ impl Reconciler {
             starved: self.outlet.starved(),
             finalizers: self.finalizers.held(),
             orders: &self.record.log().orders,
+            overrides: &self.record.log().overrides,
             trouble: Trouble { view: self.gather.problem(), store: self.record.trouble(), rival: self.rival.clone() },
             last_list: self.gather.last_list(),
         };

@@ -1,13 +1,16 @@
 //! What operators ask for: recorded before it is answered, so that every later leader keeps it.
 
+use tidegate_core::guard::OverrideChange;
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::log::Decision;
 use tidegate_core::order::{OrderChange, OrderKind};
+use tidegate_core::position::Position;
+use tidegate_core::time::after;
 use tokio::sync::oneshot;
 
 use super::Reconciler;
 use crate::controller::ControllerError;
-use crate::orders::{OrderError, OrderReply, OrderRequest};
+use crate::orders::{OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 
 type Answer = oneshot::Sender<Result<OrderReply, OrderError>>;
 
@@ -28,15 +31,46 @@ impl Reconciler {
         end
     }
 
-    /// What to record; or the answer to a request with which there is nothing to do.
-    fn check(&self, request: &OrderRequest) -> Result<OrderChange, Result<OrderReply, OrderError>> {
+    /// Lets through what a guard holds, for a while, or says why not.
+    pub(super) async fn override_guard(
+        &mut self,
+        request: OverrideRequest,
+        answer: oneshot::Sender<Result<OverrideReply, OrderError>>,
+    ) -> Result<(), ControllerError> {
+        let OverrideRequest { guard, lasts, by, why } = request;
+        let refusal = if guard.can_be_overridden() { self.refusal() } else { Some(OrderError::NoOverride { guard }) };
+        if let Some(refusal) = refusal {
+            drop(answer.send(Err(refusal)));
+            return Ok(());
+        }
+        let until = after(self.shared.clock.now(), lasts);
+        let change = OverrideChange { guard, until, by, why };
+        let decision = Decision { overrides: vec![change], ..Decision::default() };
+        let recorded = self.record_wish(decision).await;
+        let (reply, end) = match recorded {
+            Ok(position) => (position.map(|position| OverrideReply { guard, until, position }), Ok(())),
+            Err(error) => (Err(OrderError::StoreStuck { detail: error.to_string() }), Err(error)),
+        };
+        drop(answer.send(reply));
+        end
+    }
+
+    /// Why nothing can be recorded at the moment.
+    fn refusal(&self) -> Option<OrderError> {
         if !self.record.leads() {
             let leader = self.office.leader().filter(|holder| *holder != self.shared.settings.holder);
-            return Err(Err(OrderError::NotLeader { leader }));
+            return Some(OrderError::NotLeader { leader });
         }
-        if self.record.is_stuck() {
+        self.record.is_stuck().then(|| {
             let detail = self.record.trouble().unwrap_or_else(|| "the store does not answer".to_owned());
-            return Err(Err(OrderError::StoreStuck { detail }));
+            OrderError::StoreStuck { detail }
+        })
+    }
+
+    /// What to record; or the answer to a request with which there is nothing to do.
+    fn check(&self, request: &OrderRequest) -> Result<OrderChange, Result<OrderReply, OrderError>> {
+        if let Some(refusal) = self.refusal() {
+            return Err(Err(refusal));
         }
         let OrderRequest { node, kind, by, why } = request.clone();
         let Some(uid) = self.uid_of(&node) else { return Err(Err(OrderError::NoSuchNode { node })) };
@@ -56,7 +90,12 @@ impl Reconciler {
 
     async fn record_order(&mut self, change: OrderChange) -> Result<Result<OrderReply, OrderError>, ControllerError> {
         let (node, uid) = (change.node.clone(), change.uid.clone());
-        let decision = Decision { orders: vec![change], ..Decision::default() };
+        let position = self.record_wish(Decision { orders: vec![change], ..Decision::default() }).await?;
+        Ok(position.map(|position| OrderReply { node, uid, position, already: None }))
+    }
+
+    /// Records what an operator wants; where.
+    async fn record_wish(&mut self, decision: Decision) -> Result<Result<Position, OrderError>, ControllerError> {
         let Some(entry) = self.record.commit(decision).await? else {
             let detail = self.record.trouble().unwrap_or_else(|| "this controller stopped leading".to_owned());
             return Ok(Err(OrderError::StoreStuck { detail }));
@@ -66,7 +105,7 @@ impl Reconciler {
         // next decision, a moment from now.
         self.publish();
         self.gather.plan_again();
-        Ok(Ok(OrderReply { node, uid, position: entry.position(), already: None }))
+        Ok(Ok(entry.position()))
     }
 
     /// The node of this name: as it is observed, else as it is remembered.

@@ -1,10 +1,11 @@
 //! How the log is first read, and how a term is opened.
 
 use tidegate_core::class::ErrorClass;
+use tidegate_core::guard::Removals;
 use tidegate_core::log::{Decision, LogEntry};
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::Term;
-use tidegate_store::StoreError;
+use tidegate_store::{HistoryQuery, Store, StoreError};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -14,6 +15,10 @@ use crate::controller::tail::{Tail, read_tail};
 use crate::controller::{ControllerError, Shared};
 use crate::retry::Retry;
 
+/// Entries that are read for [`Removals`]: more than a quiet cluster writes in 30 minutes, and a noisy one has few nodes that
+/// stay out.
+const REMEMBERED: usize = 512;
+
 impl Record {
     /// Reads the log; retries as long as the store only does not answer.
     pub(in crate::controller) async fn read(shared: &Shared) -> Result<Self, ControllerError> {
@@ -21,7 +26,11 @@ impl Record {
         let store = &*shared.store;
         loop {
             let source = match super::super::tail::whole(store).await {
-                Ok(tail) => return Ok(Self::new(shared, tail)),
+                Ok(tail) => {
+                    let mut record = Self::new(shared, tail);
+                    record.remember(store).await;
+                    return Ok(record);
+                }
                 Err(source) if source.class() == ErrorClass::Transient => source,
                 Err(source) => return Err(ControllerError::Open { source }),
             };
@@ -34,6 +43,14 @@ impl Record {
         }
     }
 
+    /// Reads what the guards have to remember. Without it they know of fewer removals, no reason not to start.
+    async fn remember(&mut self, store: &dyn Store) {
+        match store.history(&HistoryQuery { node: None, limit: REMEMBERED }).await {
+            Ok(entries) => entries.iter().rev().for_each(|entry| self.removals.note(entry)),
+            Err(error) => warn!(%error, "what was removed lately cannot be read; the guards begin anew"),
+        }
+    }
+
     fn new(shared: &Shared, tail: Tail) -> Self {
         let mut record = Self {
             store: shared.store.clone(),
@@ -41,6 +58,7 @@ impl Record {
             metrics: shared.metrics.clone(),
             holder: shared.settings.holder.clone(),
             log: tidegate_core::log::LogState::default(),
+            removals: Removals::default(),
             author: None,
             tenure: None,
             opened: None,

@@ -1,15 +1,17 @@
 //! The status as a person reads it: trouble first, then controllers, nodes that leave, load balancers, all nodes.
 
 mod leaving;
+mod probes;
 mod replicas;
 
 pub use leaving::held;
 
 use std::fmt::Write as _;
 
+use tidegate_core::guard::Override;
 use tidegate_core::log::Phase;
 use tidegate_core::protocol::{DriftOutcome, EngineHealth, Live};
-use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus};
+use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus, OverrideStatus};
 
 use crate::output::{Paint, Screen, Style, Table, one_line};
 
@@ -45,12 +47,19 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
             format!("holds {} back", names(&guard.holding))
         };
         let line = format!("guard {} {held} for {}", guard.guard, screen.age(guard.since));
-        lines.push(format!("{}: {}", style.bad(&line), one_line(&guard.reason)));
+        let way_out = if guard.guard.can_be_overridden() && !guard.holding.is_empty() {
+            format!("; to let it happen: tidegate override {} --for 10m --why TEXT", guard.guard)
+        } else {
+            String::new()
+        };
+        lines.push(format!("{}: {}{way_out}", style.bad(&line), one_line(&guard.reason)));
     }
+    lines.extend(status.overrides.iter().filter(|o| o.order.until > screen.now).map(|o| overridden(o, screen)));
     for lb in status.load_balancers.iter().filter(|lb| !lb.in_sync || lb.last_error.is_some()) {
         lines.push(trouble(lb, screen));
     }
     lines.extend(status.load_balancers.iter().filter_map(|lb| drift(lb, screen)));
+    lines.extend(status.load_balancers.iter().flat_map(|lb| probes::trouble(lb, screen)));
     let verdict = if status.is_in_sync() {
         style.good("in sync")
     } else if status.desired.is_none() {
@@ -63,6 +72,12 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
         let _ = writeln!(text, "  {line}");
     }
     text
+}
+
+fn overridden(known: &OverrideStatus, screen: &Screen) -> String {
+    let Override { until, by, why, .. } = &known.order;
+    let line = format!("guard {} is overridden, holds again {}", known.guard, screen.until(*until));
+    format!("{}: by {}, {}", screen.style.busy(&line), one_line(by), one_line(why))
 }
 
 fn names<T: std::fmt::Display>(nodes: &[T]) -> String {
