@@ -88,7 +88,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         let draft = Draft { input, node: &member.node, uid, verdict: &verdict };
         wanted.extend(draft.change(None));
     }
-    let Checked { passed: changes, held: holds, signs, wake_at: lets_go } = check(wanted, &input.watch());
+    let Checked { passed: mut changes, held: holds, signs, wake_at: lets_go } = check(wanted, &input.watch());
+    changes.extend(overdue(input, &changes));
     let after_it = input.membership.with(&changes);
     let wake_at = [wake_at(&judged, &after_it, input.now), lets_go.filter(|at| *at > input.now)];
     Plan { changes, holds, signs, judged, wake_at: wake_at.into_iter().flatten().min(), ..plan }
@@ -99,6 +100,28 @@ impl<'a> PlanInput<'a> {
         let Self { membership, freshness, removals, suspicion, overrides, now, .. } = self;
         Watch { before: membership, freshness, removals, suspicion, overrides, now: *now }
     }
+}
+
+/// Former addresses whose time is up of members that a guard keeps as they are (seed 51 of the simulation): what is held is
+/// the node, not what it has long left behind.
+fn overdue(input: &PlanInput<'_>, changes: &[Change]) -> Vec<Change> {
+    let changed: BTreeSet<&NodeUid> = changes.iter().map(|change| &change.uid).collect();
+    let overdue = |member: &Member| member.is_active() && member.retiring.iter().any(|r| r.deadline <= input.now);
+    let members = input.membership.members().iter();
+    let kept = members.filter(|(uid, member)| !changed.contains(uid) && overdue(member));
+    kept.map(|(uid, member)| {
+        let ended: Vec<String> = member.retiring.iter().map(|r| r.address.to_string()).collect();
+        let retiring = member.retiring.iter().filter(|r| r.deadline > input.now).cloned().collect();
+        Change {
+            uid: uid.clone(),
+            node: member.node.clone(),
+            from: Phase::Active,
+            to: Some(Member { retiring, ..member.clone() }),
+            rule: member.rule,
+            observation: format!("the drain of its former address has ended ({})", ended.join(", ")),
+        }
+    })
+    .collect()
 }
 
 fn judge(input: &PlanInput<'_>, node: &Node, book: &AddressBook) -> Judged {

@@ -100,6 +100,23 @@ fn an_override_is_forgotten_by_the_first_entry_after_its_end() {
 }
 
 #[test]
+fn a_former_address_ends_on_time_though_its_node_is_held() {
+    let mut world = workers(3);
+    world.view.observe(worker("w1", "10.0.9.9"));
+    world.step(at(10));
+    for n in [0, 2] {
+        fail(&mut world, [n], 11);
+    }
+    world.view.observe(with_ready(worker("w1", "10.0.9.9"), Unknown, at(11)));
+    let plan = world.step(at(11));
+    assert_eq!(held(&plan), [(Guard::AllFailing, 3)].into());
+    let retiring = |world: &World| world.log.membership.get(&uid("u-w1")).unwrap().retiring.len();
+    assert_eq!((retiring(&world), plan.wake_at), (1, Some(at(40))));
+    world.step(at(40));
+    assert_eq!(retiring(&world), 0);
+}
+
+#[test]
 fn who_is_back_may_go_again() {
     let mut world = workers(3);
     for round in 0..20_i64 {
