@@ -11,6 +11,11 @@ use crate::ids::{NodeName, NodeUid};
 /// Annotations of a Node that are for Tidegate.
 pub const ANNOTATION_PREFIX: &str = "tidegate.io/";
 
+/// `tidegate.io/exclude`: keeps a node out of our load balancers and of no others'; read as the label of KEP-1143 is.
+pub const EXCLUDE_ANNOTATION: &str = "tidegate.io/exclude";
+/// `tidegate.io/address`: where a node is reached instead of what its status says; one address of each family, with commas.
+pub const ADDRESS_ANNOTATION: &str = "tidegate.io/address";
+
 /// Which of a node's addresses to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AddressType {

@@ -1,6 +1,6 @@
 //! The only diff: what is observed against what is recorded, giving the changes to commit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct PlanInput<'a> {
     pub orders: &'a Orders,
     /// Draining members without any connection: nobody waits for their deadline.
     pub idle: &'a BTreeSet<NodeUid>,
+    /// Whether the address answers the probes of any load balancer, of those that are asked.
+    pub answers: &'a BTreeMap<IpAddr, bool>,
     /// The switches.
     pub policy: &'a NodePolicy,
     /// How far the view can be trusted.
@@ -128,7 +130,10 @@ fn judge(input: &PlanInput<'_>, node: &Node, book: &AddressBook) -> Judged {
     let member = input.membership.get(&node.uid);
     let addresses = book.get(&node.uid);
     let order = input.orders.get(&node.uid);
-    let subject = Subject { node, phase: Phase::of(member), policy: input.policy, order, addresses, now: input.now };
+    let answers =
+        addresses.ok().and_then(|all| all.iter().filter_map(|a| input.answers.get(a).copied()).reduce(|a, b| a || b));
+    let (phase, policy, now) = (Phase::of(member), input.policy, input.now);
+    let subject = Subject { node, phase, policy, answers, order, addresses, now };
     let kept = || member.map(|m| m.addresses.clone()).unwrap_or_default();
     let addresses = addresses.map_or_else(|_| kept(), <[IpAddr]>::to_vec);
     Judged { uid: node.uid.clone(), node: node.name.clone(), addresses, verdict: evaluate(&subject) }

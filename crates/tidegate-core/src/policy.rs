@@ -33,6 +33,9 @@ pub enum NotReady {
     /// No new connections at once; removed after the drain timeout; cancelled if Ready returns.
     #[default]
     Drain,
+    /// Served for as long as it answers a load balancer's probes (KEP-3458: what Kubernetes says of a node says little about
+    /// what it serves); else as with `drain`.
+    Probe,
     /// Removed at once.
     Remove,
 }

@@ -50,7 +50,17 @@ struct Case {
     uninitialized: bool,
     network: Network,
     phase: Phase,
-    remove: bool,
+    unready: Unready,
+}
+
+/// The policy for nodes that are not ready, and what probes say where it asks them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Unready {
+    Drain,
+    Remove,
+    ProbeUp,
+    ProbeDown,
+    ProbeUnasked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,7 +111,13 @@ fn oracle(c: &Case) -> (&'static str, &'static str) {
     } else if c.network == Network::Trouble || (c.network == Network::TroubleForAMoment && c.phase == Phase::Out) {
         ("network-unavailable", "drain 30")
     } else if !matches!(c.ready, Ready::Long | Ready::Young) {
-        ("not-ready", if c.remove { "remove" } else { "drain 30" })
+        let action = match (c.unready, c.phase) {
+            (Unready::Remove, _) => "remove",
+            (Unready::ProbeUp, Phase::Out) => "wait",
+            (Unready::ProbeUp, _) => "serve",
+            _ => "drain 30",
+        };
+        ("not-ready", action)
     } else {
         ("eligible", "serve")
     }
@@ -156,7 +172,11 @@ fn policy(c: &Case) -> NodePolicy {
     let selects = matches!(c.selection, Selection::SelectorMatches | Selection::SelectorDiffers);
     NodePolicy {
         selector: selects.then(|| Selector::parse("pool=edge").unwrap()),
-        not_ready: if c.remove { NotReady::Remove } else { NotReady::Drain },
+        not_ready: match c.unready {
+            Unready::Drain => NotReady::Drain,
+            Unready::Remove => NotReady::Remove,
+            Unready::ProbeUp | Unready::ProbeDown | Unready::ProbeUnasked => NotReady::Probe,
+        },
         drain_on_cordon: c.cordon == Cordon::Drains,
         ignore_exclude_label: c.ignore_exclude,
         ..NodePolicy::default()
@@ -175,7 +195,14 @@ fn check(c: &Case) {
     };
     let wanted_out = Order { node: name("w1"), by: "ann@ops".into(), why: "new disk".into(), since: at(NOW - 60) };
     let order = c.ordered.then_some(&wanted_out);
-    let verdict = evaluate(&Subject { node: &node, phase: c.phase, policy: &policy, order, addresses, now: at(NOW) });
+    let answers = match c.unready {
+        Unready::ProbeUnasked => None,
+        Unready::ProbeDown => Some(false),
+        // Elsewhere an answer changes nothing.
+        _ => Some(true),
+    };
+    let verdict =
+        evaluate(&Subject { node: &node, phase: c.phase, policy: &policy, answers, order, addresses, now: at(NOW) });
     let action = match verdict.action {
         Action::Serve => "serve".to_owned(),
         Action::Wait => "wait".to_owned(),
@@ -209,11 +236,11 @@ fn the_table_agrees_with_the_facts_in_every_combination() {
         address in [Address::Good, Address::Missing, Address::Duplicate],
         network in [Network::Absent, Network::Fine, Network::TroubleForAMoment, Network::Trouble],
         phase in [Phase::Out, Phase::Active, Phase::Draining],
-        remove in BOTH
+        unready in [Unready::Drain, Unready::Remove, Unready::ProbeUp, Unready::ProbeDown, Unready::ProbeUnasked]
         => {
             check(&Case {
                 out_of_service, deleting, exclude, ignore_exclude, autoscaler, ready, ordered, selection, cordon,
-                address, uninitialized, network, phase, remove,
+                address, uninitialized, network, phase, unready,
             });
             cases += 1;
         }
@@ -237,11 +264,25 @@ fn the_exclude_label_is_read_as_go_reads_a_bool() {
         uninitialized: false,
         network: Network::Absent,
         phase: Phase::Active,
-        remove: false,
+        unready: Unready::Drain,
     };
     for value in ["0", "f", "F", "false", "FALSE", "False", "1", "t", "true", "no", "", "fALSE", " false"] {
         check(&Case { exclude: Some(value), ..base });
     }
+}
+
+#[test]
+fn an_annotation_excludes_from_our_load_balancers_alone() {
+    let verdict = |value: &str| {
+        let mut node = worker("w1", "10.0.0.1");
+        node.annotations.insert("tidegate.io/exclude".into(), value.into());
+        let (policy, addresses) = (NodePolicy::default(), [ip("10.0.0.1")]);
+        let (phase, now) = (Phase::Active, at(NOW));
+        let subject =
+            Subject { node: &node, phase, policy: &policy, answers: None, order: None, addresses: Ok(&addresses), now };
+        evaluate(&subject).rule.name()
+    };
+    assert_eq!(["true", "", "false", "0"].map(verdict), ["excluded", "excluded", "eligible", "eligible"]);
 }
 
 #[test]
@@ -251,8 +292,15 @@ fn taints_of_the_operators_choice_drain_like_the_autoscalers() {
     let addresses = [ip("10.0.0.1")];
     let mut policy = NodePolicy::default();
     let rule = |policy: &NodePolicy| {
-        let subject =
-            Subject { node: &node, phase: Phase::Active, policy, order: None, addresses: Ok(&addresses), now: at(NOW) };
+        let subject = Subject {
+            node: &node,
+            phase: Phase::Active,
+            policy,
+            answers: None,
+            order: None,
+            addresses: Ok(&addresses),
+            now: at(NOW),
+        };
         evaluate(&subject).rule
     };
     assert_eq!(rule(&policy), Rule::Eligible);
@@ -269,7 +317,7 @@ fn who_drained_a_node_when_and_why_is_in_the_verdict() {
     ] {
         let order = Order { node: name("w1"), by: "ann@ops".into(), why: why.into(), since: at(NOW - 60) };
         let (phase, order, addresses, now) = (Phase::Active, Some(&order), Ok(&addresses[..]), at(NOW));
-        let verdict = evaluate(&Subject { node: &node, phase, policy: &policy, order, addresses, now });
+        let verdict = evaluate(&Subject { node: &node, phase, policy: &policy, answers: None, order, addresses, now });
         assert_eq!((verdict.rule, verdict.reason.as_str()), (Rule::Drained, reason));
     }
 }
@@ -281,6 +329,7 @@ fn a_member_whose_network_fails_is_looked_at_again_when_the_grace_ends() {
     let addresses = [ip("10.0.0.1")];
     let policy = NodePolicy::default();
     let subject = Subject {
+        answers: None,
         node: &node,
         phase: Phase::Active,
         policy: &policy,

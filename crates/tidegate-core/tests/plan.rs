@@ -358,3 +358,38 @@ fn a_heartbeat_is_not_news() {
     let later = with_ready(worker("w1", "10.0.0.1"), True, at(60));
     assert_eq!(world.view.observe(later), Observed::Same, "the same status, seen again by a clock ahead of ours");
 }
+
+#[test]
+fn an_annotation_says_where_a_node_is_reached() {
+    let mut world = three();
+    let says = |world: &mut World, text: &str| {
+        let mut node = worker("w1", "10.0.0.1");
+        node.annotations.insert("tidegate.io/address".into(), text.into());
+        world.view.observe(node);
+    };
+    says(&mut world, "192.168.7.1, 2001:db8::7");
+    world.step(at(10));
+    let address = |world: &World| world.log.membership.get(&uid("u-w1")).unwrap().addresses.clone();
+    assert_eq!(address(&world), [ip("192.168.7.1")]);
+    says(&mut world, "127.0.0.1, nonsense");
+    let plan = world.step(at(20));
+    assert_eq!(address(&world), [ip("192.168.7.1")], "it keeps what it had");
+    let judged = plan.judged.iter().find(|j| j.node == name("w1")).unwrap();
+    assert!(judged.verdict.reason.contains("annotation tidegate.io/address"), "{}", judged.verdict.reason);
+}
+
+#[test]
+fn with_policy_probe_a_node_that_answers_is_served_whatever_its_kubelet_says() {
+    let mut world = three();
+    world.policy.not_ready = tidegate_core::policy::NotReady::Probe;
+    world.view.observe(with_ready(worker("w1", "10.0.0.1"), Unknown, at(10)));
+    world.answers.insert(ip("10.0.0.1"), true);
+    world.step(at(10));
+    assert_eq!(world.phase("w1"), Active);
+    world.answers.insert(ip("10.0.0.1"), false);
+    world.step(at(11));
+    assert_eq!(world.phase("w1"), Draining);
+    world.answers.insert(ip("10.0.0.1"), true);
+    world.step(at(12));
+    assert_eq!(world.phase("w1"), Active);
+}

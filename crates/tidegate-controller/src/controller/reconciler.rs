@@ -4,7 +4,8 @@ mod decide;
 mod orders;
 mod tenure;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tidegate_core::departure::Departures;
@@ -60,6 +61,8 @@ pub(super) struct Reconciler {
     suspicion: Suspicion,
     /// Draining members without any connection, as far as the latest decision knew.
     idle_before: BTreeSet<NodeUid>,
+    /// Who answered the load balancers' probes, as far as the latest decision knew.
+    answers_before: BTreeMap<IpAddr, bool>,
     debounce: Debounce,
     adoption: Adoption,
     latency: Latency,
@@ -102,6 +105,7 @@ impl Reconciler {
             departures: Departures::default(),
             suspicion: Suspicion::default(),
             idle_before: BTreeSet::new(),
+            answers_before: BTreeMap::new(),
             debounce: Debounce::default(),
             adoption: Adoption::default(),
             memory: Memory::default(),

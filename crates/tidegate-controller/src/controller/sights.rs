@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_core::departure::Sight;
+use tidegate_core::probe::Verdict;
 use tidegate_core::protocol::{AgentStatus, LiveBackend};
 
 use tidegate_core::time::before;
@@ -15,6 +17,28 @@ use crate::status::{Balancer, Board};
 /// clock that is set ahead silences nobody.
 pub(super) fn sights(board: &Board, now: Timestamp) -> Vec<Sight> {
     board.balancers().map(|balancer| sight(&balancer, now)).collect()
+}
+
+/// An answer that is older says nothing of what a node answers now.
+const RECENT: Duration = Duration::from_secs(15);
+
+/// Whether each address answers, as far as it is asked: it does where no listener of one load balancer finds it down.
+pub(super) fn answers(board: &Board) -> BTreeMap<IpAddr, bool> {
+    let mut answers = BTreeMap::new();
+    for balancer in board.balancers() {
+        let recent = balancer.heard.is_some_and(|heard| heard.elapsed() < RECENT);
+        let Some(said) = balancer.said.as_deref().filter(|_| recent) else { continue };
+        let mut here: BTreeMap<IpAddr, bool> = BTreeMap::new();
+        for LiveBackend { address, probe, .. } in &said.backends {
+            if let Some(probe) = probe {
+                *here.entry(*address).or_insert(true) &= probe.verdict != Verdict::Down;
+            }
+        }
+        for (address, up) in here {
+            *answers.entry(address).or_insert(false) |= up;
+        }
+    }
+    answers
 }
 
 fn sight(balancer: &Balancer, now: Timestamp) -> Sight {

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::ids::{NodeName, NodeUid};
 use crate::membership::{Member, Membership};
-use crate::node::Node;
+use crate::node::{ADDRESS_ANNOTATION, Node};
 use crate::policy::{IpFamily, NodePolicy};
 use crate::view::ClusterView;
 
@@ -19,6 +19,14 @@ pub enum AddressProblem {
     Missing {
         /// `InternalIP` or `ExternalIP`.
         kind: &'static str,
+        /// The families that are configured.
+        families: String,
+    },
+    /// The annotation says nothing that can be used.
+    #[error("annotation {ADDRESS_ANNOTATION}={value:?} has no usable address of family {families}")]
+    Annotation {
+        /// What it says.
+        value: String,
         /// The families that are configured.
         families: String,
     },
@@ -97,10 +105,11 @@ fn unseen_claims<'a>(view: &ClusterView, members: &'a Membership) -> impl Iterat
 
 /// The first usable address of each family, in the order of the policy.
 fn choose(node: &Node, policy: &NodePolicy) -> Vec<IpAddr> {
-    let first_of = |family: &IpFamily| {
-        let candidates = node.addresses.iter().filter(|a| a.kind == policy.address_type).map(|a| a.address);
-        candidates.into_iter().find(|a| family.contains(*a) && is_reachable(*a))
+    let candidates: Vec<IpAddr> = match node.annotations.get(ADDRESS_ANNOTATION) {
+        Some(said) => said.split(',').filter_map(|address| address.trim().parse().ok()).collect(),
+        None => node.addresses.iter().filter(|a| a.kind == policy.address_type).map(|a| a.address).collect(),
     };
+    let first_of = |family: &IpFamily| candidates.iter().copied().find(|a| family.contains(*a) && is_reachable(*a));
     policy.ip_families.iter().filter_map(first_of).collect()
 }
 
@@ -119,6 +128,9 @@ fn check(
 ) -> Result<Vec<IpAddr>, AddressProblem> {
     if addresses.is_empty() {
         let families: Vec<&str> = policy.ip_families.iter().map(|f| family_name(*f)).collect();
+        if let Some(value) = node.annotations.get(ADDRESS_ANNOTATION) {
+            return Err(AddressProblem::Annotation { value: value.clone(), families: families.join(", ") });
+        }
         let kind = match policy.address_type {
             crate::node::AddressType::InternalIp => "InternalIP",
             crate::node::AddressType::ExternalIp => "ExternalIP",

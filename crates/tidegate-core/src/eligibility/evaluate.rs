@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Action, AddressProblem, Rule, Verdict};
 use crate::log::Phase;
-use crate::node::{Condition, ConditionStatus, Node};
+use crate::node::{Condition, ConditionStatus, EXCLUDE_ANNOTATION, Node};
 use crate::order::Order;
 use crate::policy::{CONTROL_PLANE_LABELS, EXCLUDE_LABEL, NodePolicy, NotReady};
 use crate::time::{after, elapsed, human};
@@ -30,6 +30,8 @@ pub struct Subject<'a> {
     pub phase: Phase,
     /// The switches.
     pub policy: &'a NodePolicy,
+    /// Whether it answers the probes of any load balancer; absent: nobody asks.
+    pub answers: Option<bool>,
     /// What an operator wants of it.
     pub order: Option<&'a Order>,
     /// The addresses it would be reached at, or why there are none.
@@ -85,13 +87,19 @@ fn deleting(subject: &Subject<'_>) -> Option<Found> {
 }
 
 fn excluded(subject: &Subject<'_>) -> Option<Found> {
+    if let Some(value) = subject.node.annotations.get(EXCLUDE_ANNOTATION).filter(|value| !is_false(value)) {
+        return Some(drain(subject, format!("annotation {EXCLUDE_ANNOTATION}={value:?}")));
+    }
     let value = subject.node.labels.get(EXCLUDE_LABEL)?;
-    // Go's strconv.ParseBool; since Kubernetes 1.34 only a value that parses as false includes.
-    let includes = ["0", "f", "F", "false", "FALSE", "False"].contains(&value.as_str());
-    if includes || subject.policy.ignore_exclude_label {
+    if is_false(value) || subject.policy.ignore_exclude_label {
         return None;
     }
     Some(drain(subject, format!("label {EXCLUDE_LABEL}={value:?}")))
+}
+
+/// By Go's strconv.ParseBool; since Kubernetes 1.34 only a value that parses as false includes.
+fn is_false(value: &str) -> bool {
+    ["0", "f", "F", "false", "FALSE", "False"].contains(&value)
 }
 
 fn autoscaler(subject: &Subject<'_>) -> Option<Found> {
@@ -184,9 +192,17 @@ fn not_ready(subject: &Subject<'_>) -> Option<Found> {
         Some(condition) => condition_text("Ready", condition),
         None => "condition Ready is missing: no kubelet has reported yet".to_owned(),
     };
-    let action = match subject.policy.not_ready {
-        NotReady::Drain => Action::Drain(subject.policy.drain_timeout),
-        NotReady::Remove => Action::Remove,
+    let drain = Action::Drain(subject.policy.drain_timeout);
+    let (action, reason) = match (subject.policy.not_ready, subject.answers) {
+        (NotReady::Remove, _) => (Action::Remove, reason),
+        (NotReady::Probe, Some(true)) => {
+            let reason = format!("{reason}; it answers the load balancers' probes (nodes.notReady: probe)");
+            // Served on, but not begun with.
+            (if subject.phase == Phase::Out { Action::Wait } else { Action::Serve }, reason)
+        }
+        (NotReady::Probe, Some(false)) => (drain, format!("{reason}; and it answers no probe")),
+        (NotReady::Probe, None) => (drain, format!("{reason}; and no load balancer probes it")),
+        (NotReady::Drain, _) => (drain, reason),
     };
     Some((action, reason, None))
 }

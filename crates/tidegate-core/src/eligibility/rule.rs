@@ -71,7 +71,7 @@ rules! {
         "drain, then remove";
     /// Excluded from load balancers by label (KEP-1143).
     Excluded = "excluded", Voluntary,
-        "label `node.kubernetes.io/exclude-from-external-load-balancers`, unless its value is one that Go's ParseBool reads as false",
+        "label `node.kubernetes.io/exclude-from-external-load-balancers` or annotation `tidegate.io/exclude`, unless its value is one that Go's ParseBool reads as false",
         "drain, then remove";
     /// The cluster autoscaler, or a taint from `nodes.drainTaints`, announces the end.
     Autoscaler = "autoscaler", Voluntary,
@@ -95,7 +95,7 @@ rules! {
         "drain, then remove";
     /// No address to send traffic to, or one that another node has.
     NoAddress = "no-address", Involuntary,
-        "no address of the configured type and family, or one that another node has",
+        "no address of the configured type and family (or none in annotation `tidegate.io/address`), or one that another node has",
         "never add; a member keeps the address it had";
     /// Not ready for long enough yet.
     Joining = "joining", Neutral,
@@ -108,7 +108,7 @@ rules! {
     /// Its kubelet reports trouble, or nothing at all.
     NotReady = "not-ready", Involuntary,
         "Ready is False, Unknown or missing",
-        "as `nodes.notReady` says: drain, or remove at once";
+        "as `nodes.notReady` says: drain, serve on while it answers probes, or remove at once";
     /// Nothing speaks against it: pressure conditions, other taints and an empty providerID do not matter.
     Eligible = "eligible", Neutral,
         "none of the above",

@@ -78,6 +78,7 @@ pub struct World {
     pub log: LogState,
     pub policy: NodePolicy,
     pub idle: BTreeSet<NodeUid>,
+    pub answers: BTreeMap<IpAddr, bool>,
     pub removals: Removals,
     pub suspicion: Suspicion,
 }
@@ -94,8 +95,20 @@ impl World {
     pub fn plan(&self, freshness: Freshness, now: Timestamp) -> Plan {
         let (view, membership, policy) = (&self.view, &self.log.membership, &self.policy);
         let (orders, idle, overrides) = (&self.log.orders, &self.idle, &self.log.overrides);
-        let (removals, suspicion) = (&self.removals, &self.suspicion);
-        plan(&PlanInput { view, membership, orders, idle, policy, freshness, removals, suspicion, overrides, now })
+        let (removals, suspicion, answers) = (&self.removals, &self.suspicion, &self.answers);
+        plan(&PlanInput {
+            view,
+            membership,
+            orders,
+            idle,
+            answers,
+            policy,
+            freshness,
+            removals,
+            suspicion,
+            overrides,
+            now,
+        })
     }
 
     /// Plans with a fresh view and commits.

@@ -10,10 +10,9 @@ use super::suggest::nearest;
 use super::text::{Written, Wrong};
 use super::tree::Scalar;
 
-/// The words of a choice, what each means, and those of later versions with what to do until then.
+/// The words of a choice, and what each means.
 trait Choice: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
-    const LATER: &'static [(&'static str, &'static str)] = &[];
 }
 
 impl Choice for Protocol {
@@ -39,9 +38,8 @@ impl Choice for IpFamily {
 }
 
 impl Choice for NotReady {
-    const WORDS: &'static [(&'static str, Self)] = &[("drain", Self::Drain), ("remove", Self::Remove)];
-    const LATER: &'static [(&'static str, &'static str)] =
-        &[("probe", "write drain: no new connections, those it has live until the drain timeout")];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("drain", Self::Drain), ("probe", Self::Probe), ("remove", Self::Remove)];
 }
 
 impl Choice for DriftPolicy {
@@ -56,9 +54,6 @@ fn parse_choice<T: Choice>(scalar: &Scalar) -> Result<T, Wrong> {
     let word = scalar.text.as_str();
     if let Some((_, value)) = T::WORDS.iter().find(|(known, _)| *known == word) {
         return Ok(*value);
-    }
-    if let Some((_, cure)) = T::LATER.iter().find(|(later, _)| *later == word) {
-        return Err(Wrong::new(format!("{word:?} is not in this version of tidegate"), *cure));
     }
     let words: Vec<&str> = T::WORDS.iter().map(|(known, _)| *known).collect();
     let cure = match nearest(word, words.iter().copied()) {

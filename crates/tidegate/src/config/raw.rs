@@ -93,7 +93,8 @@ section! {
         #[schemars(extend("default" = ["ipv4"]))]
         ip_families: Vec<At<Text<IpFamily>>>,
         /// What becomes of a node that is no longer Ready: `drain` (no new connections, those it has live until
-        /// the drain timeout; cancelled when it returns) or `remove` (at once).
+        /// the drain timeout; cancelled when it returns), `probe` (served on for as long as it answers a load balancer's
+        /// probes, else as with `drain`) or `remove` (at once).
         #[schemars(extend("default" = "drain"))]
         not_ready: Text<NotReady>,
         /// How long a node must be Ready before it is added.

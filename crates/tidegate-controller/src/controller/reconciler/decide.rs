@@ -1,6 +1,7 @@
 //! One decision: plan, commit until nothing is left to do, publish, show.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use tidegate_core::event::events_of;
 use tidegate_core::ids::{LoadBalancerName, NodeUid};
@@ -8,6 +9,7 @@ use tidegate_core::log::{Decision, LogEntry};
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::order::Orders;
 use tidegate_core::plan::{Plan, PlanInput, plan};
+use tidegate_core::policy::NotReady;
 use tidegate_core::position::Position;
 use tidegate_core::status::Leader;
 use tidegate_core::time::elapsed;
@@ -17,7 +19,7 @@ use tracing::{info, warn};
 use super::{LONGEST_SLEEP, Reconciler};
 use crate::controller::ControllerError;
 use crate::controller::finalizers::{self, watched};
-use crate::controller::sights::sights;
+use crate::controller::sights::{answers, sights};
 use crate::status::{Scene, Trouble};
 
 /// An address that one commit frees may be taken in the next; no chain is longer than this.
@@ -121,6 +123,7 @@ impl Reconciler {
             membership: &log.membership,
             orders: if self.forgets_orders() { &none } else { &log.orders },
             idle: &self.idle(),
+            answers: &self.answers(),
             policy: &self.shared.settings.policy,
             freshness: self.gather.freshness(),
             removals: self.record.removals(),
@@ -144,13 +147,19 @@ impl Reconciler {
         self.departures.idle(&self.record.log().membership, &sights(&self.shared.board, self.shared.clock.now()))
     }
 
-    /// A load balancer has counted its connections: decides again if that ends a drain.
+    /// Who answers the load balancers' probes, where that matters.
+    fn answers(&self) -> BTreeMap<IpAddr, bool> {
+        let matters = self.shared.settings.policy.not_ready == NotReady::Probe;
+        if matters { answers(&self.shared.board) } else { BTreeMap::new() }
+    }
+
+    /// A load balancer has said what it counts and what its probes find: decides again if something may follow from that.
     pub(super) fn counted(&mut self) {
-        let idle = self.idle();
-        if !self.record.leads() || idle == self.idle_before {
+        let (idle, answers) = (self.idle(), self.answers());
+        if !self.record.leads() || (idle == self.idle_before && answers == self.answers_before) {
             return;
         }
-        self.idle_before = idle;
+        (self.idle_before, self.answers_before) = (idle, answers);
         self.gather.plan_again();
     }
 
