@@ -4,6 +4,7 @@
 //! the loopback and the namespaces that it makes itself.
 
 pub mod cluster;
+pub mod crash;
 pub mod datagrams;
 pub mod deadline;
 pub mod http;

@@ -98,6 +98,15 @@ impl Process {
         Ok(())
     }
 
+    /// Sends a signal to this process and everything in its group.
+    pub fn signal_group(&self, signal: Signal) -> Result<()> {
+        let mut child = self.child();
+        if child.try_wait()?.is_none() {
+            kill_process_group(pid_of(&child)?, signal).with_context(|| format!("signalling {}", self.spec.name))?;
+        }
+        Ok(())
+    }
+
     /// SIGSTOP, and waits until every thread has stopped: on a busy machine one may answer after it.
     pub fn pause(&self) -> Result<()> {
         self.signal(Signal::STOP)?;

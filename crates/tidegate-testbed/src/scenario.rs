@@ -39,6 +39,10 @@ pub struct RunConfig {
     pub more_listeners: Vec<&'static str>,
     /// More keys of the engine, as `key: value` pairs.
     pub engine_extra: &'static str,
+    /// More keys of the listener, as `key: value` pairs.
+    pub listener_extra: &'static str,
+    /// One more key of the agent, as `key: value`.
+    pub agent_extra: &'static str,
     /// Where the engine's configuration goes; the site's folder when not given.
     pub config_file: Option<PathBuf>,
 }
@@ -56,6 +60,8 @@ impl Default for RunConfig {
             nodes: "",
             more_listeners: Vec::new(),
             engine_extra: "",
+            listener_extra: "",
+            agent_extra: "",
             config_file: None,
         }
     }
@@ -74,13 +80,15 @@ nodes: {{ joinDelay: {join}, drainTimeout: {drain}{extra} }}
 resync: {resync}
 store: {{ sqlite: {{ path: {folder}/tidegate.db }} }}
 listeners:
-  - {{ name: http, bind: \"0.0.0.0:{PORT}\", targetPort: 80 }}
+  - {{ name: http, bind: \"0.0.0.0:{PORT}\", targetPort: 80{listener} }}
 {listeners}agent:
   stateDir: {folder}/agent
-  engine: {{ {engine}: {{ configFile: {config_file}{keys} }} }}
+{agent}  engine: {{ {engine}: {{ configFile: {config_file}{keys} }} }}
 api: {{ listen: {API} }}
 ",
             kubeconfig = site.kubeconfig().display(),
+            listener = more(self.listener_extra),
+            agent = line(self.agent_extra),
             join = self.join_delay,
             drain = self.drain_timeout,
             resync = self.resync,
@@ -116,6 +124,11 @@ api: {{ listen: {API} }}
     }
 }
 
+/// A line of the agent's section.
+fn line(pairs: &str) -> String {
+    if pairs.is_empty() { String::new() } else { format!("  {pairs}\n") }
+}
+
 /// Pairs behind others of the same mapping.
 fn more(pairs: &str) -> String {
     if pairs.is_empty() { String::new() } else { format!(", {pairs}") }
@@ -134,7 +147,10 @@ pub struct Scenario {
 impl Scenario {
     /// Starts the site, then `tidegate run`, and waits until its API answers.
     pub async fn start(options: SiteOptions, config: RunConfig) -> Result<Self> {
-        let site = Site::start(options).await?;
+        Self::start_on(Site::start(options).await?, config).await
+    }
+
+    async fn start_on(site: Site, config: RunConfig) -> Result<Self> {
         let clock = ApiClock::start(site.cluster.client().await?).await?;
         let tidegate = site.spawn_tidegate(&config.yaml(&site))?;
         let status = StatusReader::new(&site.lb(Site::LB)?.host, api()?);
@@ -145,8 +161,13 @@ impl Scenario {
 
     /// As [`Self::start`], and waits until every worker is live.
     pub async fn serving(options: SiteOptions, config: RunConfig) -> Result<Self> {
-        let workers = options.workers as usize;
-        let mut scenario = Self::start(options, config).await?;
+        Self::serving_on(Site::start(options).await?, config).await
+    }
+
+    /// The same on a site that is there already.
+    pub async fn serving_on(site: Site, config: RunConfig) -> Result<Self> {
+        let workers = site.workers.len();
+        let mut scenario = Self::start_on(site, config).await?;
         scenario.wait("every worker live", |status| in_sync(status) && active(status) == workers).await?;
         Ok(scenario)
     }

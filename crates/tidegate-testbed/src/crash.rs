@@ -1,0 +1,134 @@
+//! Nodes that die in several ways, and a witness who notes each new connection that is still sent to them.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use fs_err as fs;
+use rustix::process::Signal;
+
+use crate::lab::Host;
+use crate::process::Process;
+use crate::site::Worker;
+
+/// How a node dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Crash {
+    /// Its cable is pulled: packets vanish.
+    Unplugged,
+    /// Its ingress is killed: connections are refused.
+    Killed,
+    /// Its kernel drops what comes for the ingress.
+    Dropped,
+    /// Its kernel resets what comes for the ingress.
+    Reset,
+    /// Its ingress hangs: the kernel accepts, and nobody answers.
+    Silent,
+}
+
+impl Crash {
+    pub const ALL: [Self; 5] = [Self::Unplugged, Self::Killed, Self::Dropped, Self::Reset, Self::Silent];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unplugged => "unplugged",
+            Self::Killed => "killed",
+            Self::Dropped => "dropped",
+            Self::Reset => "reset",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// The node dies; its kubelet, which is elsewhere, goes on saying that it is Ready.
+    pub fn strike(self, worker: &Worker) -> Result<()> {
+        match self {
+            Self::Unplugged => worker.host.unplug(),
+            Self::Killed => worker.ingress.kill9(),
+            Self::Dropped => filter(&worker.host, "drop"),
+            Self::Reset => filter(&worker.host, "reject with tcp reset"),
+            Self::Silent => worker.ingress.process().signal_group(Signal::STOP),
+        }
+    }
+
+    /// It is as it was before.
+    pub async fn heal(self, worker: &Worker) -> Result<()> {
+        match self {
+            Self::Unplugged => worker.host.plug(),
+            Self::Killed => worker.ingress.restart().await,
+            Self::Dropped | Self::Reset => nft(&worker.host, "delete table inet crash"),
+            Self::Silent => worker.ingress.process().signal_group(Signal::CONT),
+        }
+    }
+}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+fn filter(host: &Host, verdict: &str) -> Result<()> {
+    nft(
+        host,
+        &format!(
+            "table inet crash {{ chain input {{ type filter hook input priority 0; policy accept; tcp dport 80 {verdict} }} }}"
+        ),
+    )
+}
+
+fn nft(host: &Host, script: &str) -> Result<()> {
+    let output = host.command("nft").arg(script).output().context("starting nft")?;
+    ensure!(output.status.success(), "nft {script}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
+
+/// Notes every new connection that leaves a load balancer machine, but for those of the prober.
+#[derive(Debug)]
+pub struct Witness {
+    process: Process,
+    prober: Ipv4Addr,
+}
+
+impl Witness {
+    /// Watches `lb`, whose prober asks from `prober`; what it sees is kept in `folder`.
+    pub fn start(lb: &Host, prober: Ipv4Addr, folder: &Path) -> Result<Self> {
+        // Connections are only tracked where a rule asks for it.
+        nft(lb, "table inet witness { chain out { type filter hook output priority 0; ct state new counter } }")?;
+        let argv = ["conntrack", "-E", "-e", "NEW", "-o", "timestamp", "-p", "tcp"];
+        let process = lb.spawn("witness", &argv, folder.join("witness.log"))?;
+        Ok(Self { process, prober })
+    }
+
+    /// When new connections to a node were begun, after `from`, each with how long after.
+    pub fn dials(&self, node: Ipv4Addr, from: SystemTime) -> Result<Vec<Duration>> {
+        ensure!(self.process.is_running(), "the witness has ended: {}", self.process.log_tail(5));
+        let text = fs::read_to_string(self.process.log())?;
+        let times = text.lines().filter_map(|line| self.dial(line, node));
+        Ok(times.filter_map(|at| at.duration_since(from).ok()).collect())
+    }
+
+    /// `[1764444444.123456] [NEW] tcp 6 120 SYN_SENT src=… dst=… sport=… dport=… [UNREPLIED] src=… …`: the second `src` is who
+    /// is expected to answer, which is the node also where the kernel translates addresses.
+    fn dial(&self, line: &str, node: Ipv4Addr) -> Option<SystemTime> {
+        let (head, rest) = line.trim_start().strip_prefix('[')?.split_once(']')?;
+        let mut sources = rest.split_whitespace().filter_map(|word| word.strip_prefix("src="));
+        let (from, to) = (sources.next()?, sources.next()?);
+        if to != node.to_string() || from == self.prober.to_string() {
+            return None;
+        }
+        let (seconds, micros) = head.split_once('.')?;
+        let since = Duration::from_secs(seconds.trim().parse().ok()?) + Duration::from_micros(micros.parse().ok()?);
+        Some(SystemTime::UNIX_EPOCH + since)
+    }
+}
+
+/// A second address of a machine, for its prober.
+pub fn add_address(host: &Host, address: Ipv4Addr) -> Result<()> {
+    let mut ip: Command = host.command("ip");
+    let output = ip.args(["addr", "add", &format!("{address}/24"), "dev", "eth0"]).output().context("starting ip")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
