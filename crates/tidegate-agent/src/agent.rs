@@ -29,7 +29,6 @@ pub use start_error::StartError;
 use crate::hook::{StepHook, or_none};
 use crate::metrics::Metrics;
 use crate::settings::AgentSettings;
-use backends::backends;
 use census::Census;
 use job::Message;
 use status::Posted;
@@ -89,25 +88,24 @@ impl AgentHandle {
 
     /// What the agent says of itself, at once: without counted connections.
     pub fn status(&self) -> AgentStatus {
-        self.posted.borrow().status.clone()
+        self.posted.borrow().status(None)
     }
 
     /// The same with the connections of each backend, counted when what the status says to be live was live already.
     pub async fn counted_status(&self) -> AgentStatus {
         // Taken before the count is begun: its meaning depends on this order.
-        let Posted { mut status, serving } = self.posted.borrow().clone();
-        if let Some(state) = serving
-            && let Some(connections) = self.census.of(&state).await
-        {
-            status.backends = backends(&state, Some(&connections));
-        }
-        status
+        let posted = self.posted.borrow().clone();
+        let counted = match &posted.serving {
+            Some(state) => self.census.of(state).await,
+            None => None,
+        };
+        posted.status(counted.as_deref())
     }
 
     /// Waits until the status fulfils a condition, or the agent ends.
     pub async fn wait_until(&self, mut condition: impl FnMut(&AgentStatus) -> bool) -> AgentStatus {
         let mut posted = self.posted.clone();
-        let found = posted.wait_for(|p| condition(&p.status)).await.map(|p| p.status.clone());
+        let found = posted.wait_for(|p| condition(&p.status(None))).await.map(|p| p.status(None));
         found.unwrap_or_else(|_| self.status())
     }
 

@@ -15,6 +15,7 @@ use tidegate_core::protocol::Failure;
 use tidegate_core::webhook::Admission;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
 use super::boot::Booted;
@@ -56,6 +57,8 @@ pub struct Mailbox {
     newest: Option<Arc<DesiredState>>,
     retry: Option<Retry>,
     supervision: Supervision,
+    /// Breaks off work on the engine's own files: a change does not wait for it.
+    upkeep: CancellationToken,
     drift: Drift,
     /// The user's own template as it was last looked at.
     template: Option<Stamp>,
@@ -87,6 +90,7 @@ impl Mailbox {
             newest: booted.newest,
             retry: None,
             supervision: Supervision::starting(Instant::now(), audit),
+            upkeep: CancellationToken::new(),
             drift: Drift::default(),
             template: engine.template().map(Stamp::of),
             pacer,

@@ -10,15 +10,24 @@ use tokio::sync::watch;
 
 use super::backends::backends;
 use super::worker::{LiveContent, Worker};
+use crate::connections::Connections;
 use crate::engine::Pulse;
 
 /// The status as it is posted, with what it was made of.
 #[derive(Clone, Debug)]
 pub struct Posted {
-    /// Without counted connections: these are counted for whoever asks.
-    pub status: AgentStatus,
+    /// Without backends: they are put together for whoever asks.
+    status: AgentStatus,
     /// The state at [`AgentStatus::live`].
     pub serving: Option<Arc<DesiredState>>,
+}
+
+impl Posted {
+    /// The whole status, with connections as far as they were counted.
+    pub fn status(&self, counted: Option<&Connections>) -> AgentStatus {
+        let backends = self.serving.as_ref().map(|state| backends(state, counted)).unwrap_or_default();
+        AgentStatus { backends, ..self.status.clone() }
+    }
 }
 
 /// The status, for everyone to read.
@@ -58,7 +67,6 @@ impl Board {
         self.sender.send_modify(|Posted { status, serving: posted }| {
             status.live = live;
             status.pending = newest.filter(|n| live.is_none_or(|l| l.position < *n));
-            status.backends = serving.as_ref().map(|state| backends(state, None)).unwrap_or_default();
             *posted = serving;
         });
     }

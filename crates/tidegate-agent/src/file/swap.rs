@@ -50,7 +50,8 @@ impl Candidate {
         &self.path
     }
 
-    /// Makes it the live file. After an error the old file is still, or again, the live one.
+    /// Makes it the live file. After an error the old file is still the live one. Whether the new name outlives a power cut is
+    /// [`LiveFile::settle`]'s.
     pub fn install(self, hook: &StepHook) -> Result<Previous, FileError> {
         let found = self.file.read()?;
         self.file.check_ours(&found, &self.text)?;
@@ -63,11 +64,6 @@ impl Candidate {
         let live = self.file.path();
         std::fs::rename(&self.path, live).map_err(|source| FileError::Replace { path: live.to_owned(), source })?;
         hook("swap:renamed");
-        if let Err(error) = sync(directory(live)) {
-            previous.restore()?;
-            return Err(error);
-        }
-        hook("swap:dir-synced");
         Ok(previous)
     }
 
@@ -100,6 +96,13 @@ impl Candidate {
     }
 }
 
+impl LiveFile {
+    /// Brings the name of the live file to the disk.
+    pub fn settle(&self) -> Result<(), FileError> {
+        sync(directory(self.path()))
+    }
+}
+
 impl Drop for Candidate {
     fn drop(&mut self) {
         // Gone already once it was renamed; `LiveFile::sweep` takes care of what a killed process leaves.
@@ -121,7 +124,7 @@ impl Previous {
             None => remove_if_there(live),
         };
         restored.map_err(|source| FileError::Replace { path: live.to_owned(), source })?;
-        sync(directory(live))
+        self.file.settle()
     }
 
     /// Lets it go.

@@ -58,17 +58,22 @@ impl Template {
         Ok(Self { environment, main: name.to_owned() })
     }
 
+    /// A context as templates see it: taken apart once, however often something is rendered with it.
+    pub fn context(context: &impl Serialize) -> Value {
+        Value::from(Serde(context))
+    }
+
     /// Renders the template; `backends` bounds how long it may take.
-    pub fn render(&self, context: &impl Serialize, backends: usize) -> Result<String, TemplateError> {
+    pub fn render(&self, context: &Value, backends: usize) -> Result<String, TemplateError> {
         self.render_named(&self.main, context, backends)
     }
 
     /// Renders one of its partials.
-    pub fn render_named(&self, name: &str, context: &impl Serialize, backends: usize) -> Result<String, TemplateError> {
+    pub fn render_named(&self, name: &str, context: &Value, backends: usize) -> Result<String, TemplateError> {
         let mut environment = self.environment.clone();
         let per_backend = FUEL_PER_BACKEND.saturating_mul(u64::try_from(backends).unwrap_or(u64::MAX));
         environment.set_fuel(Some(FUEL.saturating_add(per_backend)));
-        let rendered = environment.get_template(name).and_then(|t| t.render(Serde(context)));
+        let rendered = environment.get_template(name).and_then(|t| t.render(context.clone()));
         rendered.map_err(|e| TemplateError::Render { name: name.to_owned(), detail: describe(&e) })
     }
 }
@@ -119,7 +124,7 @@ mod tests {
         let context =
             Context { hash: ContentHash::of_bytes(b"").into(), number: 443, text: "a; b", yes: true, list: vec![1, 2] };
         let partials = [("known.conf", "k {{ number }};")];
-        Template::parse(&partials, ("main.conf", source))?.render(&context, 1)
+        Template::parse(&partials, ("main.conf", source))?.render(&Template::context(&context), 1)
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl Mailbox {
         let mut job = Job::new(state, false);
         job.replies.push(reply);
         self.pending = Some(job);
+        self.upkeep.cancel();
     }
 
     /// Answers whoever waits for an older state that has not been started.

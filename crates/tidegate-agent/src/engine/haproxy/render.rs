@@ -53,15 +53,23 @@ impl Renderer {
     }
 }
 
-impl Render for Renderer {
-    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
+impl Renderer {
+    /// The text, and what it was taken apart into on the way.
+    pub fn render_apart(&self, state: &DesiredState) -> Result<(Rendering, Config), Failure> {
         RECIPE.check_supported(state)?;
         let listeners = ListenerView::of(state);
         let backends = listeners.iter().map(ListenerView::len).sum();
         let stand_in = StandIn::new("the structure, before it is known");
         let context = Context { haproxy: &self.view, structure: stand_in.vetted(), listeners: &listeners };
         let text = RECIPE.text(self.template_path(), &context, backends)?;
-        let text = stand_in.replaced(&text, &Config::parse(&text).structure);
-        Ok(Recipe::sealed(&StandIn::generation(), &text))
+        let config = Config::parse(&text);
+        let text = stand_in.replaced(&text, &config.structure);
+        Ok((Recipe::sealed(&StandIn::generation(), &text), config))
+    }
+}
+
+impl Render for Renderer {
+    fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
+        self.render_apart(state).map(|(rendering, _)| rendering)
     }
 }

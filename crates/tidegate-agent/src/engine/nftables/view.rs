@@ -1,10 +1,13 @@
 //! What nft scripts need beside the listeners: names of maps and sets, slots, the mark.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
-use serde::Serialize;
-use tidegate_core::desired::{Balance, DesiredState, Listener, Protocol};
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
+use serde::{Serialize, Serializer};
+use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol};
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
@@ -12,7 +15,7 @@ use super::slots::hashed;
 use crate::engine::failure::permanent;
 use crate::settings::{Masquerade, NftablesSettings};
 use crate::template::Vetted;
-use crate::template::view::{BackendView, ListenerView};
+use crate::template::view::ListenerView;
 
 /// `nft` in templates.
 #[derive(Clone, Debug, Serialize)]
@@ -41,17 +44,19 @@ pub struct NftListenerView {
     /// the source ranges of its family, none inside another;
     pub own_ranges: Vec<Vetted>,
     /// what its map holds, from key 0.
-    pub slots: Vec<SlotView>,
+    pub slots: Slots,
 }
 
-/// One element of a map.
-#[derive(Clone, Debug, Serialize)]
-pub struct SlotView {
-    /// Of the backend.
-    pub ip: Vetted,
-    /// Of the backend.
-    pub port: u16,
+/// Elements of a map; a list in templates, each a [`SlotView`].
+#[derive(Clone, Debug)]
+pub struct Slots {
+    list: Value,
+    count: usize,
 }
+
+/// One element: `ip` and `port` of its backend.
+#[derive(Debug)]
+struct SlotView(SocketAddr);
 
 impl NftView {
     /// For these settings.
@@ -73,52 +78,80 @@ pub fn mark(table: &str) -> u32 {
 
 /// The listeners of a state that are to be opened.
 pub fn listeners(state: &DesiredState) -> Result<Vec<NftListenerView>, Failure> {
-    let views = ListenerView::of(state);
-    let listener = |view: &ListenerView| state.listeners.iter().find(|l| l.name.to_string() == view.name.as_str());
-    views.iter().filter_map(|view| Some(NftListenerView::new(view.clone(), listener(view)?, state))).collect()
+    let is_reachable = |listener: &&Listener| {
+        let mut active = state.pool(&listener.name).iter().filter(|backend| backend.is_active()).peekable();
+        active.peek().is_none() || active.any(|backend| of_family(listener, backend))
+    };
+    if let Some(listener) = state.listeners.iter().find(|listener| !is_reachable(listener)) {
+        return Err(unreachable_family(listener));
+    }
+    let views = ListenerView::with_those(state, of_family);
+    let listener = |view: &ListenerView| state.listeners.iter().find(|l| l.name.as_str() == view.name.as_str());
+    Ok(views.into_iter().filter_map(|view| Some(NftListenerView::new(listener(&view)?, view, state))).collect())
 }
 
 impl NftListenerView {
-    fn new(mut view: ListenerView, listener: &Listener, state: &DesiredState) -> Result<Self, Failure> {
+    fn new(listener: &Listener, view: ListenerView, state: &DesiredState) -> Self {
         let ipv6 = listener.bind.is_ipv6();
-        let ours = |backend: &BackendView| backend.ip.as_str().contains(':') == ipv6;
-        view.backends.retain(ours);
-        view.draining.retain(ours);
         let active: Vec<SocketAddr> = state
             .pool(&listener.name)
             .iter()
-            .filter(|b| b.is_active() && b.address.is_ipv6() == ipv6)
+            .filter(|b| b.is_active() && of_family(listener, b))
             .map(|b| SocketAddr::new(b.address, b.port))
             .collect();
-        if active.is_empty() {
-            return Err(unreachable_family(listener));
-        }
         let slots = if listener.balance == Balance::Source { hashed(&active) } else { active };
         let (protocol, family) =
             (if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }, if ipv6 { 6 } else { 4 });
         let name = &listener.name;
         let most = view.max_connections.unwrap_or_default();
-        Ok(Self {
+        Self {
             pool: Vetted::word(&format!("{protocol}{family}-{name}")),
             ranges: Vetted::word(&format!("ranges{family}-{name}")),
             count: Vetted::word(&format!("count-{most}-{name}")),
             any_address: listener.bind.ip().is_unspecified(),
             own_ranges: ranges_of_family(&listener.source_ranges, ipv6).into_iter().map(Vetted::from).collect(),
-            slots: slots.iter().map(SlotView::from).collect(),
+            slots: Slots::of(slots),
             listener: view,
-        })
+        }
     }
 
     /// How many elements and backends it takes to write.
     pub fn size(&self) -> usize {
-        self.slots.len() + self.listener.len()
+        self.slots.count + self.listener.len()
     }
 }
 
-impl From<&SocketAddr> for SlotView {
-    fn from(backend: &SocketAddr) -> Self {
-        Self { ip: backend.ip().into(), port: backend.port() }
+impl Slots {
+    fn of(backends: Vec<SocketAddr>) -> Self {
+        let count = backends.len();
+        let list: Vec<Value> = backends.into_iter().map(|backend| Value::from_object(SlotView(backend))).collect();
+        Self { list: Value::from(list), count }
     }
+}
+
+/// minijinja hands values of its own through unchanged.
+impl Serialize for Slots {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.list.serialize(serializer)
+    }
+}
+
+impl Object for SlotView {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "ip" => Some(Value::from_object(Vetted::from(self.0.ip()))),
+            "port" => Some(Value::from(self.0.port())),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["ip", "port"])
+    }
+}
+
+fn of_family(listener: &Listener, backend: &Backend) -> bool {
+    backend.address.is_ipv6() == listener.bind.is_ipv6()
 }
 
 /// The kernel refuses an interval inside another one.
