@@ -22,8 +22,8 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
-use tokio_util::sync::CancellationToken;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{Confirmation, Engine, EngineError, Pulse, Render, Rendering, Serving, open};
 use crate::command::CommandRunner;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use thiserror::Error as ThisError;
 
 use super::Vetted;
+use super::view::list::Text;
 
 /// Steps that any template may take, and steps for each backend; a real template takes about 30 for one.
 const FUEL: u64 = 1_000_000;
@@ -82,6 +83,9 @@ impl Template {
 fn write_vetted(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
     if let Some(vetted) = value.downcast_object_ref::<Vetted>() {
         return Ok(out.write_str(vetted.as_str())?);
+    }
+    if let Some(lines) = value.downcast_object_ref::<Text>() {
+        return Ok(out.write_str(lines.as_str())?);
     }
     if value.is_integer() {
         return Ok(out.write_str(&value.to_string())?);

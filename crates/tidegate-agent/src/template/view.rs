@@ -5,15 +5,19 @@
 //! must answer once this text is live.
 
 mod backend;
+pub mod list;
 mod number;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU32;
 
 use serde::Serialize;
 use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
 
-use super::Vetted;
-pub use backend::Backends;
+use super::{Template, Vetted};
+pub use backend::{BackendMemo, BackendView, Backends};
+use list::{Lines, List};
 use number::numbers;
 
 /// One listener with the backends that take new connections.
@@ -98,13 +102,17 @@ impl From<ipnet::IpNet> for NetworkView {
 
 impl ListenerView {
     /// The listeners of a state that are to be opened.
-    pub fn of(state: &DesiredState) -> Vec<Self> {
-        Self::with_those(state, |_, _| true)
+    pub fn of(state: &DesiredState, memo: Option<&BackendMemo>) -> Vec<Self> {
+        Self::with_those(state, memo, |_, _| true)
     }
 
     /// The same with only those backends that are `meant`; their numbers are the same.
-    pub fn with_those(state: &DesiredState, meant: impl Fn(&Listener, &Backend) -> bool) -> Vec<Self> {
-        let view = |listener| Self::new(listener, state, |backend| meant(listener, backend));
+    pub fn with_those(
+        state: &DesiredState,
+        memo: Option<&BackendMemo>,
+        meant: impl Fn(&Listener, &Backend) -> bool,
+    ) -> Vec<Self> {
+        let view = |listener| Self::new(listener, state, memo, |backend| meant(listener, backend));
         state.listeners.iter().map(view).filter(|l| !l.backends.is_empty()).collect()
     }
 
@@ -114,10 +122,27 @@ impl ListenerView {
         self.backends.len() + self.draining.len()
     }
 
-    fn new(listener: &Listener, state: &DesiredState, meant: impl Fn(&Backend) -> bool) -> Self {
+    fn new(
+        listener: &Listener,
+        state: &DesiredState,
+        memo: Option<&BackendMemo>,
+        meant: impl Fn(&Backend) -> bool,
+    ) -> Self {
         let pool = state.pool(&listener.name);
         let numbered = pool.iter().zip(numbers(pool)).filter(|(backend, _)| meant(backend));
-        let (active, draining): (Vec<_>, Vec<_>) = numbered.partition(|(backend, _)| backend.is_active());
+        let views = numbered.map(|(backend, number)| BackendView { backend: backend.clone(), number });
+        let (active, draining): (Vec<_>, Vec<_>) = views.partition(|view| view.backend.is_active());
+        let view = Self::without_backends(listener);
+        let about = memo.map(|memo| (memo, Template::context(&view)));
+        let lines = |draining| {
+            let of = |(memo, about): &(&BackendMemo, _)| Lines::of_listener(memo, listener, about, draining);
+            about.as_ref().map(of)
+        };
+        Self { backends: List::of(active, lines(false)), draining: List::of(draining, lines(true)), ..view }
+    }
+
+    /// All that the lines about its backends may depend on.
+    pub fn without_backends(listener: &Listener) -> Self {
         let limits = listener.limits;
         Self {
             name: Vetted::from(&listener.name),
@@ -138,8 +163,8 @@ impl ListenerView {
             },
             source_ranges: listener.source_ranges.iter().map(|n| Vetted::from(*n)).collect(),
             source_networks: listener.source_ranges.iter().map(|n| NetworkView::from(*n)).collect(),
-            backends: Backends::of(active),
-            draining: Backends::of(draining),
+            backends: List::of(Vec::new(), None),
+            draining: List::of(Vec::new(), None),
             idle_timeout: limits.idle_timeout.map(Vetted::from),
             connect_timeout: limits.connect_timeout.map(Vetted::from),
             idle_timeout_seconds: limits.idle_timeout.map(Vetted::seconds),

@@ -117,7 +117,10 @@ engine. The bare operation changes the one backend in the cheapest way that the 
 
     /// Where the time of a change among many goes.
     fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nMedians of the agent's steps, by its own account; *rest* is receiving, reading and admitting the state, and answering.\n")?;
+        writeln!(
+            f,
+            "\nMedians of the agent's steps, by its own account; *rest* is receiving, reading and admitting the state, and answering.\n"
+        )?;
         writeln!(f, "| engine | {} | rest |", Step::ALL.map(|step| step.to_string()).join(" | "))?;
         writeln!(f, "|---|{}---|", "---|".repeat(Step::ALL.len()))?;
         for one in self.figures {

@@ -146,7 +146,10 @@ mod tests {
     fn servers_are_read_with_address_weight_and_state() {
         let live = parse(ANSWER).unwrap();
         let one = live["http"]["10-0-0-1_80"];
-        assert_eq!(one, LiveServer { address: "10.0.0.1:80".parse().ok(), id: 1, backend: 3, weight: 1, admin: 0, down: false });
+        assert_eq!(
+            one,
+            LiveServer { address: "10.0.0.1:80".parse().ok(), id: 1, backend: 3, weight: 1, admin: 0, down: false }
+        );
         let other = live["http"]["fd00--1_80"];
         assert!(one.is_ready() && other.is_in_maintenance() && other.weight == 0);
     }

@@ -19,7 +19,11 @@ const STOP_POLL: Duration = Duration::from_millis(5);
 
 impl Haproxy {
     /// Has the live file loaded, by a reload or by a start.
-    pub(super) async fn load(&self, master: Option<Master>, wanted: Arc<Config>) -> Result<Box<dyn Confirmation>, Failure> {
+    pub(super) async fn load(
+        &self,
+        master: Option<Master>,
+        wanted: Arc<Config>,
+    ) -> Result<Box<dyn Confirmation>, Failure> {
         self.proof.forget();
         let ours = master.map(Master::family).unwrap_or_default();
         // HAProxy makes its old process let go of every port while it cannot have a new one: never let it come to that.

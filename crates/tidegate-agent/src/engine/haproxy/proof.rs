@@ -104,7 +104,8 @@ fn differences<'a>(from: &'a BTreeMap<String, Server>, to: &'a BTreeMap<String, 
         };
         let old = if order.is_le() { before.next() } else { None };
         let new = if order.is_ge() { after.next() } else { None };
-        let (old, new) = (old.map(|(name, server)| (name, Some(server))), new.map(|(name, server)| (name, Some(server))));
+        let (old, new) =
+            (old.map(|(name, server)| (name, Some(server))), new.map(|(name, server)| (name, Some(server))));
         let (from, to) = (old.and_then(|(_, server)| server), new.and_then(|(_, server)| server));
         if let Some((name, _)) = old.or(new).filter(|_| from != to) {
             differences.push((name, from, to));

@@ -114,9 +114,12 @@ mod tests {
     fn a_server_is_what_it_should_be_when_every_word_fits() {
         let row = there(ANSWER);
         assert!(row.is(&server("10.0.0.1:80 id 7 weight 1")) && !row.is_in_maintenance());
-        for other in
-            ["10.0.0.2:80 id 7 weight 1", "10.0.0.1:80 id 8 weight 1", "10.0.0.1:80 id 7 weight 2", "10.0.0.1:80 weight 1"]
-        {
+        for other in [
+            "10.0.0.2:80 id 7 weight 1",
+            "10.0.0.1:80 id 8 weight 1",
+            "10.0.0.1:80 id 7 weight 2",
+            "10.0.0.1:80 weight 1",
+        ] {
             assert!(!row.is(&server(other)), "{other}");
         }
         for status in ["MAINT", "DRAIN", "DOWN", "UP 1/2", "NOLB"] {
@@ -132,7 +135,13 @@ mod tests {
     fn a_server_is_gone_only_when_haproxy_says_so() {
         let header = "# pxname,svname,scur,status,weight,iid,sid,last_chk,addr,\n\n";
         assert_eq!(Found::parse(&format!("{header}No such server.\n\n"), "http", "a"), Found::Nowhere);
-        for answer in ["", header, "No such server.\n\n", &format!("{header}No such backend.\n\n"), &format!("{header}1 (initial 1)\n")] {
+        for answer in [
+            "",
+            header,
+            "No such server.\n\n",
+            &format!("{header}No such backend.\n\n"),
+            &format!("{header}1 (initial 1)\n"),
+        ] {
             assert_eq!(Found::parse(answer, "http", "a"), Found::Unclear, "{answer:?}");
         }
         assert_eq!(Found::parse(ANSWER, "http", "b"), Found::Unclear, "another one's line");

@@ -1,12 +1,10 @@
 //! What nft scripts need beside the listeners: names of maps and sets, slots, the mark.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use minijinja::Value;
-use minijinja::value::{Enumerator, Object};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol};
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
@@ -14,8 +12,9 @@ use tidegate_core::step::Step;
 use super::slots::hashed;
 use crate::engine::failure::permanent;
 use crate::settings::{Masquerade, NftablesSettings};
-use crate::template::Vetted;
 use crate::template::view::ListenerView;
+use crate::template::view::list::{Item, Lines, List, Memo};
+use crate::template::{Template, Vetted};
 
 /// `nft` in templates.
 #[derive(Clone, Debug, Serialize)]
@@ -47,16 +46,31 @@ pub struct NftListenerView {
     pub slots: Slots,
 }
 
-/// Elements of a map; a list in templates, each a [`SlotView`].
-#[derive(Clone, Debug)]
-pub struct Slots {
-    list: Value,
-    count: usize,
+/// Elements of a map.
+pub type Slots = List<SlotView>;
+/// Lines about them.
+pub type SlotMemo = Memo<SlotView>;
+
+/// One element: its `key`, and `ip` and `port` of its backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotView {
+    key: usize,
+    backend: SocketAddr,
 }
 
-/// One element: `ip` and `port` of its backend.
-#[derive(Debug)]
-struct SlotView(SocketAddr);
+impl Item for SlotView {
+    const NAME: &'static str = "slot";
+    const ATTRIBUTES: &'static [&'static str] = &["key", "ip", "port"];
+
+    fn attribute(&self, name: &str) -> Option<Value> {
+        match name {
+            "key" => Some(Value::from(self.key)),
+            "ip" => Some(Value::from_object(Vetted::from(self.backend.ip()))),
+            "port" => Some(Value::from(self.backend.port())),
+            _ => None,
+        }
+    }
+}
 
 impl NftView {
     /// For these settings.
@@ -77,7 +91,7 @@ pub fn mark(table: &str) -> u32 {
 }
 
 /// The listeners of a state that are to be opened.
-pub fn listeners(state: &DesiredState) -> Result<Vec<NftListenerView>, Failure> {
+pub fn listeners(state: &DesiredState, memo: &SlotMemo) -> Result<Vec<NftListenerView>, Failure> {
     let is_reachable = |listener: &&Listener| {
         let mut active = state.pool(&listener.name).iter().filter(|backend| backend.is_active()).peekable();
         active.peek().is_none() || active.any(|backend| of_family(listener, backend))
@@ -85,13 +99,13 @@ pub fn listeners(state: &DesiredState) -> Result<Vec<NftListenerView>, Failure> 
     if let Some(listener) = state.listeners.iter().find(|listener| !is_reachable(listener)) {
         return Err(unreachable_family(listener));
     }
-    let views = ListenerView::with_those(state, of_family);
+    let views = ListenerView::with_those(state, None, of_family);
     let listener = |view: &ListenerView| state.listeners.iter().find(|l| l.name.as_str() == view.name.as_str());
-    Ok(views.into_iter().filter_map(|view| Some(NftListenerView::new(listener(&view)?, view, state))).collect())
+    Ok(views.into_iter().filter_map(|view| Some(NftListenerView::new(listener(&view)?, view, state, memo))).collect())
 }
 
 impl NftListenerView {
-    fn new(listener: &Listener, view: ListenerView, state: &DesiredState) -> Self {
+    fn new(listener: &Listener, view: ListenerView, state: &DesiredState, memo: &SlotMemo) -> Self {
         let ipv6 = listener.bind.is_ipv6();
         let active: Vec<SocketAddr> = state
             .pool(&listener.name)
@@ -100,6 +114,9 @@ impl NftListenerView {
             .map(|b| SocketAddr::new(b.address, b.port))
             .collect();
         let slots = if listener.balance == Balance::Source { hashed(&active) } else { active };
+        let slots = slots.into_iter().enumerate().map(|(key, backend)| SlotView { key, backend }).collect();
+        let about = Template::context(&ListenerView::without_backends(listener));
+        let lines = Lines::of_listener(memo, listener, &about, false);
         let (protocol, family) =
             (if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }, if ipv6 { 6 } else { 4 });
         let name = &listener.name;
@@ -110,43 +127,14 @@ impl NftListenerView {
             count: Vetted::word(&format!("count-{most}-{name}")),
             any_address: listener.bind.ip().is_unspecified(),
             own_ranges: ranges_of_family(&listener.source_ranges, ipv6).into_iter().map(Vetted::from).collect(),
-            slots: Slots::of(slots),
+            slots: List::of(slots, Some(lines)),
             listener: view,
         }
     }
 
     /// How many elements and backends it takes to write.
     pub fn size(&self) -> usize {
-        self.slots.count + self.listener.len()
-    }
-}
-
-impl Slots {
-    fn of(backends: Vec<SocketAddr>) -> Self {
-        let count = backends.len();
-        let list: Vec<Value> = backends.into_iter().map(|backend| Value::from_object(SlotView(backend))).collect();
-        Self { list: Value::from(list), count }
-    }
-}
-
-/// minijinja hands values of its own through unchanged.
-impl Serialize for Slots {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.list.serialize(serializer)
-    }
-}
-
-impl Object for SlotView {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match key.as_str()? {
-            "ip" => Some(Value::from_object(Vetted::from(self.0.ip()))),
-            "port" => Some(Value::from(self.0.port())),
-            _ => None,
-        }
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Str(&["ip", "port"])
+        self.slots.len() + self.listener.len()
     }
 }
 
