@@ -48,7 +48,6 @@ use super::vouched::Vouched;
 use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, failure, log_limit};
 use crate::command::{CommandRunner, located};
 use crate::connections::{Connections, CountError};
-use crate::file::{Seal, unseal};
 use crate::pipeline::blocking;
 use crate::settings::HaproxySettings;
 use change::distance;
@@ -111,22 +110,20 @@ impl Haproxy {
     /// The live file, if it is as we wrote it, with its generation.
     fn live_file(&self) -> Option<(ContentHash, Arc<Config>)> {
         let text = std::fs::read_to_string(&self.config_file).ok()?;
-        match unseal(&text) {
-            Seal::Whole(generation) => Some((generation, self.taken_apart(generation, &text))),
-            Seal::Broken | Seal::Missing => None,
-        }
+        self.taken_apart(&text)
     }
 
-    fn taken_apart(&self, generation: ContentHash, text: &str) -> Arc<Config> {
-        let parsed = self.kept.of(generation, || Ok::<_, Infallible>(Config::parse(text)));
-        parsed.unwrap_or_else(|never| match never {})
+    /// A text with its generation; nothing when it is not as we wrote it.
+    fn taken_apart(&self, text: &str) -> Option<(ContentHash, Arc<Config>)> {
+        let read = self.kept.of(text, |_| Ok::<_, Infallible>(Config::parse(text)));
+        read.unwrap_or_else(|never| match never {})
     }
 }
 
 impl Render for Haproxy {
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         let (rendering, config) = self.renderer.render_apart(state)?;
-        self.kept.keep(rendering.generation, config);
+        self.kept.keep(rendering.generation, rendering.text.clone(), config);
         Ok(rendering)
     }
 }
@@ -149,10 +146,8 @@ impl Engine for Haproxy {
     async fn validate(&self, candidate: &Path) -> Result<(), Failure> {
         let text = fs_err::read_to_string(candidate);
         let text = text.map_err(|e| failure::transient(Step::Validate, e.to_string(), "look at the disk"))?;
-        let structure = match unseal(&text) {
-            Seal::Whole(generation) => self.taken_apart(generation, &text).structure,
-            Seal::Broken | Seal::Missing => Config::parse(&text).structure,
-        };
+        let known = self.taken_apart(&text).map(|(_, config)| config.structure);
+        let structure = known.unwrap_or_else(|| Config::parse(&text).structure);
         if self.vouched.covers(structure) {
             self.chores.unchecked.store(true, Ordering::Relaxed);
             return Ok(());

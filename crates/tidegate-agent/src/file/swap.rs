@@ -17,6 +17,7 @@ use crate::hook::StepHook;
 pub struct Candidate {
     file: LiveFile,
     path: PathBuf,
+    generation: ContentHash,
     text: String,
 }
 
@@ -29,9 +30,9 @@ pub struct Previous {
 }
 
 impl Candidate {
-    /// Writes the candidate; the live file is not touched.
-    pub fn write(file: &LiveFile, text: String) -> Result<Self, FileError> {
-        let candidate = Self { path: file.beside("candidate"), file: file.clone(), text };
+    /// Writes the candidate, a sealed text; the live file is not touched.
+    pub fn write(file: &LiveFile, generation: ContentHash, text: String) -> Result<Self, FileError> {
+        let candidate = Self { path: file.beside("candidate"), file: file.clone(), generation, text };
         candidate.write_text().map_err(|source| FileError::WriteCandidate { path: file.path().to_owned(), source })?;
         Ok(candidate)
     }
@@ -52,7 +53,7 @@ impl Candidate {
 
     /// Makes it the live file. After an error the old file is still the live one. Whether the new name outlives a power cut is
     /// [`LiveFile::settle`]'s.
-    pub fn install(self, hook: &StepHook) -> Result<Previous, FileError> {
+    pub fn install(mut self, hook: &StepHook) -> Result<Previous, FileError> {
         let found = self.file.read()?;
         self.file.check_ours(&found, &self.text)?;
         if matches!(found, Found::Edited(_) | Found::Foreign(_)) {
@@ -64,6 +65,7 @@ impl Candidate {
         let live = self.file.path();
         std::fs::rename(&self.path, live).map_err(|source| FileError::Replace { path: live.to_owned(), source })?;
         hook("swap:renamed");
+        self.file.remember(self.generation, std::mem::take(&mut self.text));
         Ok(previous)
     }
 

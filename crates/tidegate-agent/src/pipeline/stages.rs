@@ -65,7 +65,7 @@ impl Rendered {
     pub async fn validate(self, on: &Pipeline) -> Result<Validated, Interrupted> {
         let Rendering { generation, text } = self.0;
         let (file, hook) = (on.file.clone(), on.hook.clone());
-        let written = blocking(move || Candidate::write(&file, text)).await;
+        let written = blocking(move || Candidate::write(&file, generation, text)).await;
         let candidate = written.map_err(|e| Interrupted::BeforeSwap(e.into_failure()))?;
         hook("swap:temp-written");
         // Both only read it, and the disk is the slower one.

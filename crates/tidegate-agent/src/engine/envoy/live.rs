@@ -11,7 +11,6 @@ use super::Paths;
 use super::wanted::Wanted;
 use crate::engine::failure::{permanent, transient};
 use crate::engine::kept::Kept;
-use crate::file::{Seal, unseal};
 
 /// A text of ours.
 #[derive(Clone, Debug)]
@@ -34,14 +33,14 @@ impl Reader {
         let text = std::fs::read_to_string(file).map_err(|e| {
             transient(step, format!("reading {}: {e}", file.display()), "check its owner, its mode and the disk")
         })?;
-        let Seal::Whole(generation) = unseal(&text) else {
-            let message = format!("{} is not as tidegate wrote it", file.display());
-            return Err(transient(step, message, "keep other programs away from the file"));
-        };
-        let wanted = self.kept.of(generation, || Wanted::parse(&text, paths)).map_err(|e| {
+        let read = self.kept.of(&text, |_| Wanted::parse(&text, paths)).map_err(|e| {
             let cure = "correct agent.engine.envoy.template: it must give one static Envoy bootstrap in JSON";
             permanent(step, format!("{} cannot be served by Envoy: {e}", file.display()), cure)
         })?;
+        let Some((generation, wanted)) = read else {
+            let message = format!("{} is not as tidegate wrote it", file.display());
+            return Err(transient(step, message, "keep other programs away from the file"));
+        };
         Ok(Live { generation, wanted })
     }
 }

@@ -17,7 +17,6 @@ use super::purge::{Purge, Stale};
 use super::script::Script;
 use super::{Serving, failure, sysctl};
 use crate::engine::kept::Kept;
-use crate::file::{Seal, unseal};
 
 /// Up to so many backends the kernel's whole table is read back after each change: that takes as long as to ask for the
 /// generation alone. Beyond, a change in place is proved by the generation that it carries, and the whole by the next audit.
@@ -85,12 +84,8 @@ impl Kernel {
     pub fn read(&self, file: &Path, step: Step) -> Result<(Arc<Script>, String), Failure> {
         let text = fs_err::read_to_string(file);
         let text = text.map_err(|e| failure::transient(step, e.to_string(), "free the disk (df -h)"))?;
-        let script = match unseal(&text) {
-            Seal::Whole(generation) => {
-                self.kept.of(generation, || Script::of(generation, &text, self.nft.table()).ok_or(())).ok()
-            }
-            Seal::Broken | Seal::Missing => None,
-        };
+        let read = self.kept.of(&text, |generation| Script::of(generation, &text, self.nft.table()).ok_or(()));
+        let script = read.ok().flatten().map(|(_, script)| script);
         match script {
             Some(script) => Ok((script, text)),
             None => Err(failure::permanent(
