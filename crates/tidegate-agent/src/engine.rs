@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod envoy;
 pub mod failure;
 pub mod haproxy;
+pub mod kept;
 pub mod listening;
 pub mod log_limit;
 pub mod nftables;
@@ -29,6 +30,7 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
+use tokio_util::sync::CancellationToken;
 
 pub use open::{EngineError, open, preview};
 
@@ -131,8 +133,9 @@ pub trait Engine: Render + 'static {
     /// How it is, without asking it.
     fn pulse(&self) -> Pulse;
 
-    /// Work on the engine's own files that is due; nothing when none is. Never done while a reload is under way.
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+    /// Work on the engine's own files that is due; nothing when none is. Never done while a reload is under way: a change
+    /// that comes cancels `broken_off`, whereupon what takes long ends early and stays due.
+    fn upkeep(&self, _broken_off: CancellationToken) -> Option<BoxFuture<'static, ()>> {
         None
     }
 

@@ -16,6 +16,7 @@ pub use undo::{Interrupted, Undo};
 use crate::engine::Engine;
 use crate::file::LiveFile;
 use crate::hook::StepHook;
+use crate::snapshot::Note;
 
 /// What the steps work on.
 #[derive(Clone)]
@@ -38,10 +39,10 @@ pub struct Ended {
 }
 
 impl Pipeline {
-    /// Brings a rendered configuration live, or goes back to what was.
-    pub async fn run(&self, rendered: Rendered, timings: &mut Timings) -> Ended {
+    /// Brings a rendered configuration live, or goes back to what was; `note` tells a killed agent which state it was.
+    pub async fn run(&self, rendered: Rendered, note: &mut Note, timings: &mut Timings) -> Ended {
         let mut reloaded_at = None;
-        let result = match self.attempt(rendered, timings, &mut reloaded_at).await {
+        let result = match self.attempt(rendered, note, timings, &mut reloaded_at).await {
             Ok(verified) => Ok(verified),
             Err(Interrupted::BeforeSwap(cause)) => Err(Outcome::RolledBack { cause }),
             Err(Interrupted::AfterSwap { cause, undo }) => Err(self.roll_back(cause, undo).await),
@@ -52,11 +53,17 @@ impl Pipeline {
     async fn attempt(
         &self,
         rendered: Rendered,
+        note: &mut Note,
         timings: &mut Timings,
         reloaded_at: &mut Option<tokio::time::Instant>,
     ) -> Result<Verified, Interrupted> {
         let validated = timings.of(Step::Validate, rendered.validate(self)).await?;
-        let swapped = timings.of(Step::Swap, validated.swap(self)).await?;
+        let swapped = timings.of(Step::Swap, async {
+            note.written().await;
+            validated.swap(self).await
+        });
+        let swapped = swapped.await?;
+        note.sync();
         *reloaded_at = Some(tokio::time::Instant::now());
         let reloaded = timings.of(Step::Reload, swapped.reload(self)).await?;
         timings.of(Step::Verify, reloaded.verify(self)).await
@@ -72,7 +79,12 @@ impl Pipeline {
 
 /// Runs blocking file work off the event loop; a panic in it goes on here.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// Waits for such work that was begun before.
+pub(crate) async fn joined<T>(work: tokio::task::JoinHandle<T>) -> T {
+    match work.await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }

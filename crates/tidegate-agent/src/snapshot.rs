@@ -4,6 +4,8 @@
 //! it is verified. So after a kill at any point the agent knows which state the live file stands for, and
 //! which position it has admitted.
 
+mod note;
+
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
+pub use note::Note;
 use crate::agent::Content;
 
 /// A snapshot that cannot be read or written.
@@ -118,26 +121,31 @@ impl Snapshots {
         write(&path, content).map_err(|source| SnapshotError::Write { path, source })
     }
 
-    /// Brings the candidate to the disk: while the engine reloads there is time for it.
+    /// Brings the candidate and its name to the disk: while the engine is told there is time for it.
     pub fn sync_candidate(&self) -> Result<(), SnapshotError> {
         let path = self.candidate_path();
-        let synced = std::fs::File::open(&path).and_then(|file| file.sync_all());
+        let synced = std::fs::File::open(&path).and_then(|file| file.sync_all()).and_then(|()| self.sync_names());
         synced.map_err(|source| SnapshotError::Write { path, source })
     }
 
-    /// Makes the candidate, which was just verified, the last-known-good state, durably.
+    /// Makes the candidate, which was just verified and is on the disk, the last-known-good state.
+    ///
+    /// The new name need not be on the disk: after a power cut the candidate is there by the one name or by the other, and
+    /// a candidate whose text is at the live path comes first at the next start.
     pub fn promote_candidate(&self) -> Result<(), SnapshotError> {
-        self.sync_candidate()?;
         let path = self.good_path();
-        let renamed = std::fs::rename(self.candidate_path(), &path);
-        let done = renamed.and_then(|()| std::fs::File::open(&self.dir)?.sync_all());
-        done.map_err(|source| SnapshotError::Write { path, source })
+        std::fs::rename(self.candidate_path(), &path).map_err(|source| SnapshotError::Write { path, source })
     }
 
     /// Makes a state the last-known-good one, durably.
     pub fn promote(&self, content: &Content) -> Result<(), SnapshotError> {
         self.note_candidate(content)?;
+        self.sync_candidate()?;
         self.promote_candidate()
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        std::fs::File::open(&self.dir)?.sync_all()
     }
 
     fn good_path(&self) -> PathBuf {

@@ -134,7 +134,7 @@ pub enum BackendState {
 
 /// One node address behind a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "FlatBackend")]
 pub struct Backend {
     /// The node it stands for.
     pub node: NodeName,
@@ -145,6 +145,39 @@ pub struct Backend {
     /// Whether it takes new connections.
     #[serde(flatten)]
     pub state: BackendState,
+}
+
+/// A backend as it is written. Read field by field: a flattened enum would be put together twice, for each of thousands.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FlatBackend {
+    node: NodeName,
+    address: IpAddr,
+    port: u16,
+    state: FlatState,
+    #[serde(default)]
+    deadline: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FlatState {
+    Active,
+    Draining,
+}
+
+impl TryFrom<FlatBackend> for Backend {
+    type Error = &'static str;
+
+    fn try_from(flat: FlatBackend) -> Result<Self, Self::Error> {
+        let FlatBackend { node, address, port, state, deadline } = flat;
+        let state = match (state, deadline) {
+            (FlatState::Active, _) => BackendState::Active,
+            (FlatState::Draining, Some(deadline)) => BackendState::Draining { deadline },
+            (FlatState::Draining, None) => return Err("a draining backend without a deadline"),
+        };
+        Ok(Self { node, address, port, state })
+    }
 }
 
 impl Backend {

@@ -74,7 +74,7 @@ fn filter(host: &Host, verdict: &str) -> Result<()> {
     nft(
         host,
         &format!(
-            "table inet crash {{ chain input {{ type filter hook input priority 0; policy accept; tcp dport 80 {verdict}; }} }}"
+            "table inet crash {{ chain input {{ type filter hook input priority 0; policy accept; tcp dport 80 {verdict}; }}; }}"
         ),
     )
 }
@@ -96,7 +96,7 @@ impl Witness {
     /// Watches `lb`, whose prober asks from `prober`; what it sees is kept in `folder`.
     pub fn start(lb: &Host, prober: Ipv4Addr, folder: &Path) -> Result<Self> {
         // Connections are only tracked where a rule asks for it.
-        nft(lb, "table inet witness { chain out { type filter hook output priority 0; ct state new counter; } }")?;
+        nft(lb, "table inet witness { chain out { type filter hook output priority 0; ct state new counter; }; }")?;
         let argv = ["conntrack", "-E", "-e", "NEW", "-o", "timestamp", "-p", "tcp"];
         let process = lb.spawn("witness", &argv, folder.join("witness.log"))?;
         Ok(Self { process, prober })

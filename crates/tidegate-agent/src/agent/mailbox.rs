@@ -15,6 +15,7 @@ use tidegate_core::protocol::Failure;
 use tidegate_core::webhook::Admission;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
 use super::boot::Booted;
@@ -59,6 +60,8 @@ pub struct Mailbox {
     newest: Option<Arc<DesiredState>>,
     retry: Option<Retry>,
     supervision: Supervision,
+    /// Breaks off work on the engine's own files: a change does not wait for it.
+    upkeep: CancellationToken,
     drift: Drift,
     probing: Probing,
     /// The user's own template as it was last looked at.
@@ -90,6 +93,7 @@ impl Mailbox {
             newest: booted.newest.map(|content| content.desired),
             retry: None,
             supervision: Supervision::starting(Instant::now(), audit),
+            upkeep: CancellationToken::new(),
             drift: Drift::default(),
             probing,
             template: engine.template().map(Stamp::of),

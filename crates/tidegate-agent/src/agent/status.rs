@@ -27,11 +27,9 @@ pub struct Posted {
 impl Posted {
     /// The whole status, with connections as far as they were counted.
     pub fn status(&self, counted: Option<&Connections>) -> AgentStatus {
-        let mut status = self.status.clone();
         let findings = self.findings.as_deref();
-        status.backends = self.serving.as_ref().map(|c| backends(c, counted, findings)).unwrap_or_default();
-        status.probes = findings.map(Findings::report);
-        status
+        let backends = self.serving.as_ref().map(|c| backends(c, counted, findings)).unwrap_or_default();
+        AgentStatus { backends, probes: findings.map(Findings::report), ..self.status.clone() }
     }
 }
 

@@ -12,8 +12,8 @@ use super::content::Content;
 use super::failures::FailedCandidates;
 use super::lock::StateDirLock;
 use crate::engine::Pulse;
-use crate::pipeline::{Ended, Pipeline, Rendered, Timings, blocking};
-use crate::snapshot::{SnapshotError, Snapshots};
+use crate::pipeline::{Ended, Pipeline, Rendered, Timings};
+use crate::snapshot::{Note, SnapshotError, Snapshots};
 
 /// What is verified to be live.
 #[derive(Clone, Debug)]
@@ -90,19 +90,12 @@ impl Worker {
     /// Runs the pipeline.
     pub async fn apply(&mut self, content: &Content, rendered: Rendered, mut timings: Timings) -> Done {
         let generation = rendered.generation();
-        let noted = self.note_candidate(content).await;
-        let (snapshots, syncing) = (self.snapshots.clone(), self.snapshots.clone());
-        let sync = tokio::task::spawn_blocking(move || syncing.sync_candidate());
-        let Ended { result, reloaded_at } = self.pipeline.run(rendered, &mut timings).await;
-        // Its result counts when the candidate is promoted.
-        drop(sync.await);
+        let mut note = Note::begin(&self.snapshots, content);
+        let Ended { result, reloaded_at } = self.pipeline.run(rendered, &mut note, &mut timings).await;
         let outcome = match result {
             Ok(verified) => {
                 self.failures.forget(generation);
-                let content_again = content.clone();
-                let promote =
-                    move || if noted { snapshots.promote_candidate() } else { snapshots.promote(&content_again) };
-                let written = blocking(promote).await;
+                let written = note.promote().await;
                 self.record(content, verified.generation(), written);
                 Outcome::Applied
             }
@@ -112,13 +105,6 @@ impl Worker {
             }
         };
         Done { report: self.report(outcome, &timings), reloaded_at }
-    }
-
-    /// Without the note a killed agent may restart with an older state: no reason not to serve the newer one.
-    async fn note_candidate(&self, content: &Content) -> bool {
-        let (snapshots, content) = (self.snapshots.clone(), content.clone());
-        let noted = blocking(move || snapshots.note_candidate(&content)).await;
-        noted.inspect_err(|error| tracing::warn!(%error, "going on without a note of the candidate")).is_ok()
     }
 
     /// Whether this is live: verified before, and the engine still runs.

@@ -94,7 +94,7 @@ impl Renderer {
 impl Render for Renderer {
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         RECIPE.check_supported(state)?;
-        let listeners = ListenerView::of(state);
+        let listeners = ListenerView::of(state, None);
         let backends = listeners.iter().map(ListenerView::len).sum();
         let stand_in = StandIn::generation();
         let context = Context { generation: stand_in.vetted(), listeners: &listeners };

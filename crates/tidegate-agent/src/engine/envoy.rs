@@ -37,6 +37,7 @@ use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
+use tokio_util::sync::CancellationToken;
 
 pub use build::{Build, BuildError};
 pub use paths::Paths;
@@ -244,15 +245,23 @@ impl Engine for Envoy {
         Pulse::Running { old_generations: u64::try_from(all).unwrap_or(u64::MAX) }
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+    fn upkeep(&self, broken_off: CancellationToken) -> Option<BoxFuture<'static, ()>> {
         if log_limit::is_exceeded(&self.paths.log) {
             let log = self.paths.log.clone();
             return Some(blocking(move || log_limit::shorten(&log)).boxed());
         }
-        let due = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let due = (*self.unchecked.lock().unwrap_or_else(PoisonError::into_inner))?;
         let (checker, vouched, reader) = (self.checker.clone(), self.vouched.clone(), self.reader.clone());
-        let (file, paths) = (self.config_file.clone(), self.paths.clone());
-        Some(async move { check_afterwards(&checker, &vouched, &reader, (&file, &paths), due).await }.boxed())
+        let (file, paths, unchecked) = (self.config_file.clone(), self.paths.clone(), self.unchecked.clone());
+        Some(
+            async move {
+                let check = check_afterwards(&checker, &vouched, &reader, (&file, &paths), due);
+                if broken_off.run_until_cancelled(check).await.is_some() {
+                    unchecked.lock().unwrap_or_else(PoisonError::into_inner).take_if(|of| *of == due);
+                }
+            }
+            .boxed(),
+        )
     }
 
     /// The kernel's count: it covers a predecessor, of which Envoy's own figures know nothing.

@@ -14,13 +14,16 @@ mod info;
 mod live;
 mod master;
 mod process;
+mod proof;
 mod render;
+mod row;
 mod runtime;
 mod server;
 mod tidy;
 mod view;
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,22 +37,24 @@ use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
+use tokio_util::sync::CancellationToken;
 
 pub use build::HaproxyError;
 pub use render::Renderer;
 pub use view::{HaproxyView, Paths};
 
+use super::kept::Kept;
 use super::vouched::Vouched;
 use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, failure, log_limit};
 use crate::command::{CommandRunner, located};
 use crate::connections::{Connections, CountError};
-use crate::file::{Seal, unseal};
 use crate::pipeline::blocking;
 use crate::settings::HaproxySettings;
 use change::distance;
 use config::Config;
 use converge::{Converged, Reached, in_place};
 use master::Master;
+use proof::Proof;
 use runtime::{Runtime, Worker};
 use tidy::{Chores, Tidier};
 
@@ -62,6 +67,8 @@ pub struct Haproxy {
     renderer: Renderer,
     runtime: Runtime,
     vouched: Arc<Vouched>,
+    kept: Kept<Config>,
+    proof: Arc<Proof>,
     chores: Arc<Chores>,
     commands: Arc<dyn CommandRunner>,
 }
@@ -80,6 +87,8 @@ impl Haproxy {
             renderer: Renderer::new(settings, &paths)?,
             runtime: Runtime::at(&paths),
             vouched: Arc::new(Vouched::by(&binary)),
+            kept: Kept::default(),
+            proof: Arc::default(),
             chores: Arc::default(),
             config_file: settings.config_file.clone(),
             binary,
@@ -99,18 +108,23 @@ impl Haproxy {
     }
 
     /// The live file, if it is as we wrote it, with its generation.
-    fn live_file(&self) -> Option<(ContentHash, Config)> {
+    fn live_file(&self) -> Option<(ContentHash, Arc<Config>)> {
         let text = std::fs::read_to_string(&self.config_file).ok()?;
-        match unseal(&text) {
-            Seal::Whole(generation) => Some((generation, Config::parse(&text))),
-            Seal::Broken | Seal::Missing => None,
-        }
+        self.taken_apart(&text)
+    }
+
+    /// A text with its generation; nothing when it is not as we wrote it.
+    fn taken_apart(&self, text: &str) -> Option<(ContentHash, Arc<Config>)> {
+        let read = self.kept.of(text, |_| Ok::<_, Infallible>(Config::parse(text)));
+        read.unwrap_or_else(|never| match never {})
     }
 }
 
 impl Render for Haproxy {
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
-        self.renderer.render(state)
+        let (rendering, config) = self.renderer.render_apart(state)?;
+        self.kept.keep(rendering.generation, rendering.text.clone(), config);
+        Ok(rendering)
     }
 }
 
@@ -132,7 +146,8 @@ impl Engine for Haproxy {
     async fn validate(&self, candidate: &Path) -> Result<(), Failure> {
         let text = fs_err::read_to_string(candidate);
         let text = text.map_err(|e| failure::transient(Step::Validate, e.to_string(), "look at the disk"))?;
-        let structure = Config::parse(&text).structure;
+        let known = self.taken_apart(&text).map(|(_, config)| config.structure);
+        let structure = known.unwrap_or_else(|| Config::parse(&text).structure);
         if self.vouched.covers(structure) {
             self.chores.unchecked.store(true, Ordering::Relaxed);
             return Ok(());
@@ -152,7 +167,12 @@ impl Engine for Haproxy {
         let worker = self.runtime.worker().await.ok();
         let serves = |worker: &Worker| worker.info.structure == Some(wanted.structure) && !worker.info.stopping;
         if let Some(worker) = worker.filter(serves) {
-            match in_place(&worker, &wanted).await? {
+            if let Some(leftovers) = self.proof.by_difference(&worker, &wanted).await {
+                // Others may be left, of which nobody was asked.
+                self.chores.leftovers.fetch_or(leftovers, Ordering::Relaxed);
+                return Ok(Box::new(Converged));
+            }
+            match in_place(&worker, &wanted, &self.proof).await? {
                 Reached::All { leftovers } => {
                     self.chores.leftovers.store(leftovers, Ordering::Relaxed);
                     return Ok(Box::new(Converged));
@@ -180,10 +200,17 @@ impl Engine for Haproxy {
         if worker.info.stopping {
             return Serving::Differs { how: "it takes no more connections".to_owned() };
         }
-        match worker.live().await.map(|live| distance(&live, &wanted).describe()) {
-            Ok(None) => Serving::Exactly(generation),
-            Ok(Some(how)) => Serving::Differs { how },
-            Err(failure) => Serving::Silent { reason: failure.message },
+        self.proof.forget();
+        let live = match worker.live().await {
+            Ok(live) => live,
+            Err(failure) => return Serving::Silent { reason: failure.message },
+        };
+        match distance(&live, &wanted).describe() {
+            None => {
+                self.proof.whole(worker.info.pid, &live, wanted);
+                Serving::Exactly(generation)
+            }
+            Some(how) => Serving::Differs { how },
         }
     }
 
@@ -201,18 +228,19 @@ impl Engine for Haproxy {
         }
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+    fn upkeep(&self, broken_off: CancellationToken) -> Option<BoxFuture<'static, ()>> {
         let log = self.paths.log.clone();
         if log_limit::is_exceeded(&log) {
             return Some(blocking(move || log_limit::shorten(&log)).boxed());
         }
-        let tidier = || Tidier {
+        let tidier = move || Tidier {
             chores: self.chores.clone(),
             runtime: self.runtime.clone(),
             vouched: self.vouched.clone(),
             commands: self.commands.clone(),
             binary: self.binary.clone(),
             config_file: self.config_file.clone(),
+            broken_off,
         };
         self.chores.are_due().then(|| tidier().run().boxed())
     }

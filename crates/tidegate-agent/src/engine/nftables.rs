@@ -35,9 +35,10 @@ use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
+use tokio_util::sync::CancellationToken;
 
 pub use render::Renderer;
-pub use view::{NftListenerView, NftView, SlotView};
+pub use view::{NftListenerView, NftView, Slots};
 
 use super::vouched::Vouched;
 use super::{Confirmation, Engine, Pulse, Render, Rendering, Serving, failure};
@@ -190,7 +191,7 @@ impl Engine for Nftables {
         Pulse::Down { reason: format!("there is no nftables table inet {}", self.kernel.nft().table()) }
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+    fn upkeep(&self, _: CancellationToken) -> Option<BoxFuture<'static, ()>> {
         let kernel = self.kernel.clone();
         kernel.purge().is_due().then(|| async move { kernel.catch_up().await }.boxed())
     }

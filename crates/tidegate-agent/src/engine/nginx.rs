@@ -29,6 +29,7 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
+use tokio_util::sync::CancellationToken;
 
 pub use build::{Build, BuildError};
 pub use render::Renderer;
@@ -157,7 +158,7 @@ impl Engine for Nginx {
         }
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+    fn upkeep(&self, _: CancellationToken) -> Option<BoxFuture<'static, ()>> {
         let log = self.paths.error_log.clone();
         log_limit::is_exceeded(&log).then(|| blocking(move || log_limit::shorten(&log)).boxed())
     }

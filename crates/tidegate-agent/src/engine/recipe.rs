@@ -67,10 +67,11 @@ impl Recipe {
     /// at the next apply. `backends` bounds how long it may take.
     pub fn text(&self, user: Option<&Path>, context: &impl Serialize, backends: usize) -> Result<String, Failure> {
         let template = self.template(user)?;
+        let context = Template::context(context);
         let failed = |error: TemplateError| defect(user, &error);
-        let text = template.render(context, backends).map_err(failed)?;
+        let text = template.render(&context, backends).map_err(failed)?;
         for (partial, place) in self.demanded {
-            let part = template.render_named(partial, context, backends).map_err(failed)?;
+            let part = template.render_named(partial, &context, backends).map_err(failed)?;
             if !text.contains(part.trim()) {
                 return Err(self.lacks(user, partial, place));
             }

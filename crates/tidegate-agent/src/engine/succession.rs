@@ -23,6 +23,7 @@ use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{Confirmation, Engine, EngineError, Pulse, Render, Rendering, Serving, open};
 use crate::command::CommandRunner;
@@ -181,8 +182,8 @@ impl Engine for Successor {
         self.next.pulse()
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
-        self.next.upkeep()
+    fn upkeep(&self, broken_off: CancellationToken) -> Option<BoxFuture<'static, ()>> {
+        self.next.upkeep(broken_off)
     }
 
     async fn connections(&self, to: HashSet<SocketAddr>) -> Result<Option<Connections>, CountError> {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use similar::TextDiff;
 use tidegate_core::hash::ContentHash;
@@ -18,6 +19,8 @@ const DIFF_LINES: usize = 80;
 pub struct LiveFile {
     path: PathBuf,
     take_over: bool,
+    /// The text that was found whole last: what is the same to the byte is whole.
+    whole: Arc<Mutex<Option<(ContentHash, String)>>>,
 }
 
 /// What is at the live path.
@@ -35,8 +38,8 @@ pub enum Found {
 
 impl LiveFile {
     /// The file at `path`; `take_over`: whether one that is not ours may be replaced.
-    pub const fn new(path: PathBuf, take_over: bool) -> Self {
-        Self { path, take_over }
+    pub fn new(path: PathBuf, take_over: bool) -> Self {
+        Self { path, take_over, whole: Arc::default() }
     }
 
     /// Where it is.
@@ -51,12 +54,27 @@ impl LiveFile {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
             Err(source) => return Err(FileError::Read { path: self.path.clone(), source }),
         };
+        if let Some((generation, _)) = self.whole().as_ref().filter(|(_, text)| text.as_bytes() == bytes) {
+            return Ok(Found::Ours(*generation));
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         Ok(match unseal(&text) {
-            Seal::Whole(generation) => Found::Ours(generation),
+            Seal::Whole(generation) => {
+                self.remember(generation, text);
+                Found::Ours(generation)
+            }
             Seal::Broken => Found::Edited(text),
             Seal::Missing => Found::Foreign(text),
         })
+    }
+
+    /// Notes a text whose seal is whole.
+    pub(super) fn remember(&self, generation: ContentHash, text: String) {
+        *self.whole() = Some((generation, text));
+    }
+
+    fn whole(&self) -> MutexGuard<'_, Option<(ContentHash, String)>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether `candidate` may take its place.

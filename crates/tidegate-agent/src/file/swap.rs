@@ -17,6 +17,7 @@ use crate::hook::StepHook;
 pub struct Candidate {
     file: LiveFile,
     path: PathBuf,
+    generation: ContentHash,
     text: String,
 }
 
@@ -29,9 +30,9 @@ pub struct Previous {
 }
 
 impl Candidate {
-    /// Writes the candidate; the live file is not touched.
-    pub fn write(file: &LiveFile, text: String) -> Result<Self, FileError> {
-        let candidate = Self { path: file.beside("candidate"), file: file.clone(), text };
+    /// Writes the candidate, a sealed text; the live file is not touched.
+    pub fn write(file: &LiveFile, generation: ContentHash, text: String) -> Result<Self, FileError> {
+        let candidate = Self { path: file.beside("candidate"), file: file.clone(), generation, text };
         candidate.write_text().map_err(|source| FileError::WriteCandidate { path: file.path().to_owned(), source })?;
         Ok(candidate)
     }
@@ -50,8 +51,9 @@ impl Candidate {
         &self.path
     }
 
-    /// Makes it the live file. After an error the old file is still, or again, the live one.
-    pub fn install(self, hook: &StepHook) -> Result<Previous, FileError> {
+    /// Makes it the live file. After an error the old file is still the live one. Whether the new name outlives a power cut is
+    /// [`LiveFile::settle`]'s.
+    pub fn install(mut self, hook: &StepHook) -> Result<Previous, FileError> {
         let found = self.file.read()?;
         self.file.check_ours(&found, &self.text)?;
         if matches!(found, Found::Edited(_) | Found::Foreign(_)) {
@@ -63,11 +65,7 @@ impl Candidate {
         let live = self.file.path();
         std::fs::rename(&self.path, live).map_err(|source| FileError::Replace { path: live.to_owned(), source })?;
         hook("swap:renamed");
-        if let Err(error) = sync(directory(live)) {
-            previous.restore()?;
-            return Err(error);
-        }
-        hook("swap:dir-synced");
+        self.file.remember(self.generation, std::mem::take(&mut self.text));
         Ok(previous)
     }
 
@@ -100,6 +98,13 @@ impl Candidate {
     }
 }
 
+impl LiveFile {
+    /// Brings the name of the live file to the disk.
+    pub fn settle(&self) -> Result<(), FileError> {
+        sync(directory(self.path()))
+    }
+}
+
 impl Drop for Candidate {
     fn drop(&mut self) {
         // Gone already once it was renamed; `LiveFile::sweep` takes care of what a killed process leaves.
@@ -121,7 +126,7 @@ impl Previous {
             None => remove_if_there(live),
         };
         restored.map_err(|source| FileError::Replace { path: live.to_owned(), source })?;
-        sync(directory(live))
+        self.file.settle()
     }
 
     /// Lets it go.

@@ -6,11 +6,12 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
+use tokio::task::JoinHandle;
 
 use super::undo::{Interrupted, Undo};
-use super::{Pipeline, blocking};
+use super::{Pipeline, blocking, joined};
 use crate::engine::{Confirmation, Engine, Rendering};
-use crate::file::{Candidate, Previous};
+use crate::file::{Candidate, FileError, Previous};
 
 /// Starts what the swap will wait for; whether it succeeded counts there.
 fn sync_early(path: &Path) {
@@ -33,6 +34,8 @@ pub struct Validated {
 pub struct Swapped {
     generation: ContentHash,
     previous: Previous,
+    /// The new name on its way to the disk.
+    settling: JoinHandle<Result<(), FileError>>,
 }
 
 /// A configuration that the engine was told to serve.
@@ -62,7 +65,7 @@ impl Rendered {
     pub async fn validate(self, on: &Pipeline) -> Result<Validated, Interrupted> {
         let Rendering { generation, text } = self.0;
         let (file, hook) = (on.file.clone(), on.hook.clone());
-        let written = blocking(move || Candidate::write(&file, text)).await;
+        let written = blocking(move || Candidate::write(&file, generation, text)).await;
         let candidate = written.map_err(|e| Interrupted::BeforeSwap(e.into_failure()))?;
         hook("swap:temp-written");
         // Both only read it, and the disk is the slower one.
@@ -80,7 +83,14 @@ impl Validated {
         let hook = on.hook.clone();
         let installed = blocking(move || self.candidate.install(&hook)).await;
         let previous = installed.map_err(|e| Interrupted::BeforeSwap(e.into_failure()))?;
-        Ok(Swapped { generation: self.generation, previous })
+        let (file, hook) = (on.file.clone(), on.hook.clone());
+        // The engine is told meanwhile: a power cut that takes the new name takes the engine as well.
+        let settling = tokio::task::spawn_blocking(move || {
+            file.settle()?;
+            hook("swap:dir-synced");
+            Ok(())
+        });
+        Ok(Swapped { generation: self.generation, previous, settling })
     }
 }
 
@@ -100,18 +110,19 @@ impl Swapped {
 impl Reloaded {
     /// Waits until it is live.
     pub async fn verify(self, on: &Pipeline) -> Result<Verified, Interrupted> {
-        let Swapped { generation, previous } = self.swapped;
-        match self.confirmation.confirm().await {
+        let Swapped { generation, previous, settling } = self.swapped;
+        let confirmed = match self.confirmation.confirm().await {
+            Ok(()) => joined(settling).await.map_err(FileError::into_failure),
+            // Whatever failed, it failed while the engine was being asked.
+            Err(cause) => Err(Failure { step: Step::Verify, ..cause }),
+        };
+        match confirmed {
             Ok(()) => {
                 (on.hook)("verify:done");
                 previous.forget();
                 Ok(Verified { generation })
             }
-            Err(cause) => {
-                // Whatever failed, it failed while the engine was being asked.
-                let cause = Failure { step: Step::Verify, ..cause };
-                Err(Interrupted::AfterSwap { cause, undo: Undo::new(previous) })
-            }
+            Err(cause) => Err(Interrupted::AfterSwap { cause, undo: Undo::new(previous) }),
         }
     }
 }

@@ -65,8 +65,8 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn five_thousand_targets_come_evenly() {
+    #[test]
+    fn five_thousand_targets_come_evenly() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
         let interval = Duration::from_millis(250);
         for slot in 0..5000 {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use thiserror::Error as ThisError;
 
 use super::Vetted;
+use super::view::list::Text;
 
 /// Steps that any template may take, and steps for each backend; a real template takes about 30 for one.
 const FUEL: u64 = 1_000_000;
@@ -58,17 +59,22 @@ impl Template {
         Ok(Self { environment, main: name.to_owned() })
     }
 
+    /// A context as templates see it: taken apart once, however often something is rendered with it.
+    pub fn context(context: &impl Serialize) -> Value {
+        Value::from(Serde(context))
+    }
+
     /// Renders the template; `backends` bounds how long it may take.
-    pub fn render(&self, context: &impl Serialize, backends: usize) -> Result<String, TemplateError> {
+    pub fn render(&self, context: &Value, backends: usize) -> Result<String, TemplateError> {
         self.render_named(&self.main, context, backends)
     }
 
     /// Renders one of its partials.
-    pub fn render_named(&self, name: &str, context: &impl Serialize, backends: usize) -> Result<String, TemplateError> {
+    pub fn render_named(&self, name: &str, context: &Value, backends: usize) -> Result<String, TemplateError> {
         let mut environment = self.environment.clone();
         let per_backend = FUEL_PER_BACKEND.saturating_mul(u64::try_from(backends).unwrap_or(u64::MAX));
         environment.set_fuel(Some(FUEL.saturating_add(per_backend)));
-        let rendered = environment.get_template(name).and_then(|t| t.render(Serde(context)));
+        let rendered = environment.get_template(name).and_then(|t| t.render(context.clone()));
         rendered.map_err(|e| TemplateError::Render { name: name.to_owned(), detail: describe(&e) })
     }
 }
@@ -77,6 +83,9 @@ impl Template {
 fn write_vetted(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
     if let Some(vetted) = value.downcast_object_ref::<Vetted>() {
         return Ok(out.write_str(vetted.as_str())?);
+    }
+    if let Some(lines) = value.downcast_object_ref::<Text>() {
+        return Ok(out.write_str(lines.as_str())?);
     }
     if value.is_integer() {
         return Ok(out.write_str(&value.to_string())?);
@@ -119,7 +128,7 @@ mod tests {
         let context =
             Context { hash: ContentHash::of_bytes(b"").into(), number: 443, text: "a; b", yes: true, list: vec![1, 2] };
         let partials = [("known.conf", "k {{ number }};")];
-        Template::parse(&partials, ("main.conf", source))?.render(&context, 1)
+        Template::parse(&partials, ("main.conf", source))?.render(&Template::context(&context), 1)
     }
 
     #[test]

@@ -4,14 +4,20 @@
 //! `nginx`, an [`NginxView`](crate::engine::nginx::NginxView)) and `generation`, the hash that the engine
 //! must answer once this text is live.
 
+mod backend;
+pub mod list;
 mod number;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU32;
 
 use serde::Serialize;
 use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
 
-use super::Vetted;
+use super::{Template, Vetted};
+pub use backend::{BackendMemo, BackendView, Backends};
+use list::{Lines, List};
 use number::numbers;
 
 /// One listener with the backends that take new connections.
@@ -42,10 +48,10 @@ pub struct ListenerView {
     /// The same in their two parts.
     pub source_networks: Vec<NetworkView>,
     /// Backends that take new connections, ordered by address; never empty.
-    pub backends: Vec<BackendView>,
+    pub backends: Backends,
     /// Backends that keep the connections they have and take no new ones. An engine whose processes keep serving what
     /// they were started with (nginx) has no use for them.
-    pub draining: Vec<BackendView>,
+    pub draining: Backends,
     /// Ends connections without traffic; absent: the engine's template decides. `90000ms`
     pub idle_timeout: Option<Vetted>,
     /// Gives up a backend that does not accept; absent: the engine's template decides.
@@ -94,28 +100,20 @@ impl From<ipnet::IpNet> for NetworkView {
     }
 }
 
-/// One backend.
-#[derive(Clone, Debug, Serialize)]
-pub struct BackendView {
-    /// The node's name.
-    pub node: Vetted,
-    /// Address and port: `10.0.0.1:30080`, `[fd00::1]:30080`;
-    pub address: Vetted,
-    /// the address alone: `10.0.0.1`, `fd00::1`;
-    pub ip: Vetted,
-    /// the port alone.
-    pub port: u16,
-    /// A name that is this backend's in its pool and no other's: `10-0-0-1_30080`, `fd00--1_30080`.
-    pub id: Vetted,
-    /// A number that is this backend's in its pool and no other's, 1 to 2147483647: made of its address and port, so the
-    /// same on every machine.
-    pub number: u32,
-}
-
 impl ListenerView {
     /// The listeners of a state that are to be opened.
-    pub fn of(state: &DesiredState) -> Vec<Self> {
-        state.listeners.iter().map(|l| Self::new(l, state)).filter(|l| !l.backends.is_empty()).collect()
+    pub fn of(state: &DesiredState, memo: Option<&BackendMemo>) -> Vec<Self> {
+        Self::with_those(state, memo, |_, _| true)
+    }
+
+    /// The same with only those backends that are `meant`; their numbers are the same.
+    pub fn with_those(
+        state: &DesiredState,
+        memo: Option<&BackendMemo>,
+        meant: impl Fn(&Listener, &Backend) -> bool,
+    ) -> Vec<Self> {
+        let view = |listener| Self::new(listener, state, memo, |backend| meant(listener, backend));
+        state.listeners.iter().map(view).filter(|l| !l.backends.is_empty()).collect()
     }
 
     /// How many backends it has, draining ones included.
@@ -124,11 +122,27 @@ impl ListenerView {
         self.backends.len() + self.draining.len()
     }
 
-    fn new(listener: &Listener, state: &DesiredState) -> Self {
+    fn new(
+        listener: &Listener,
+        state: &DesiredState,
+        memo: Option<&BackendMemo>,
+        meant: impl Fn(&Backend) -> bool,
+    ) -> Self {
         let pool = state.pool(&listener.name);
-        let numbered = pool.iter().zip(numbers(pool));
-        let (active, draining): (Vec<_>, Vec<_>) = numbered.partition(|(backend, _)| backend.is_active());
-        let views = |backends: Vec<_>| backends.into_iter().map(|(b, n)| BackendView::new(b, n)).collect();
+        let numbered = pool.iter().zip(numbers(pool)).filter(|(backend, _)| meant(backend));
+        let views = numbered.map(|(backend, number)| BackendView { backend: backend.clone(), number });
+        let (active, draining): (Vec<_>, Vec<_>) = views.partition(|view| view.backend.is_active());
+        let view = Self::without_backends(listener);
+        let about = memo.map(|memo| (memo, Template::context(&view)));
+        let lines = |draining| {
+            let of = |(memo, about): &(&BackendMemo, _)| Lines::of_listener(memo, listener, about, draining);
+            about.as_ref().map(of)
+        };
+        Self { backends: List::of(active, lines(false)), draining: List::of(draining, lines(true)), ..view }
+    }
+
+    /// All that the lines about its backends may depend on.
+    pub fn without_backends(listener: &Listener) -> Self {
         let limits = listener.limits;
         Self {
             name: Vetted::from(&listener.name),
@@ -149,26 +163,13 @@ impl ListenerView {
             },
             source_ranges: listener.source_ranges.iter().map(|n| Vetted::from(*n)).collect(),
             source_networks: listener.source_ranges.iter().map(|n| NetworkView::from(*n)).collect(),
-            backends: views(active),
-            draining: views(draining),
+            backends: List::of(Vec::new(), None),
+            draining: List::of(Vec::new(), None),
             idle_timeout: limits.idle_timeout.map(Vetted::from),
             connect_timeout: limits.connect_timeout.map(Vetted::from),
             idle_timeout_seconds: limits.idle_timeout.map(Vetted::seconds),
             connect_timeout_seconds: limits.connect_timeout.map(Vetted::seconds),
             max_connections: limits.max_connections.map(NonZeroU32::get),
-        }
-    }
-}
-
-impl BackendView {
-    fn new(backend: &Backend, number: u32) -> Self {
-        Self {
-            node: Vetted::from(&backend.node),
-            address: Vetted::socket(backend.address, backend.port),
-            ip: Vetted::from(backend.address),
-            port: backend.port,
-            id: Vetted::backend_id(backend.address, backend.port),
-            number,
         }
     }
 }

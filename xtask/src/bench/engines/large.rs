@@ -1,5 +1,6 @@
 //! One change among thousands of backends: the shipped agent, told by a signed hook, beside the bare engine.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub struct Times {
     pub answered: Samples,
     /// Of that, what the engine was told and asked: reload and verify.
     pub engine: Samples,
+    /// Of that, each step of the apply.
+    pub steps: BTreeMap<Step, Samples>,
     pub floor: Samples,
 }
 
@@ -55,16 +58,21 @@ pub async fn measure(engine: EngineKind, backends: u16, changes: u64) -> Result<
     let floor = Floor::start(engine, &agent.host, folder.path(), whole).await?;
     let mut times = Times::default();
     // The first one starts the engine.
-    agent.apply(1, backends).await?;
+    agent.send(&agent.hook(1, backends)?).await?;
     for change in 0..changes {
         let present = change % 2 == 1;
         tokio::time::sleep(IDLE).await;
         let begun = Instant::now();
         floor.change(present).await?;
         times.floor.add(begun.elapsed());
+        // The controller's work is none of this.
+        let hook = agent.hook(change + 2, backends - u16::from(!present))?;
         let begun = Instant::now();
-        let report = agent.apply(change + 2, backends - u16::from(!present)).await?;
+        let report = agent.send(&hook).await?;
         times.answered.add(begun.elapsed());
+        for timing in &report.timings {
+            times.steps.entry(timing.step).or_default().add(Duration::from_micros(timing.micros));
+        }
         let engine = report.timings.iter().filter(|timing| matches!(timing.step, Step::Reload | Step::Verify));
         times.engine.add(Duration::from_micros(engine.map(|timing| timing.micros).sum()));
     }
@@ -86,12 +94,12 @@ impl Agent {
         Ok(Self { secret: Secret::parse(SECRET)?, host, _process: process, _lab: lab })
     }
 
-    /// Sends the state with the first `count` backends, and gives the agent's answer.
-    async fn apply(&self, revision: u64, count: u16) -> Result<ApplyReport> {
+    /// A signed request with the state of the first `count` backends.
+    fn hook(&self, revision: u64, count: u16) -> Result<String> {
         let body = serde_json::to_string(&state(revision, count)?)?;
         let headers =
             sign(std::slice::from_ref(&self.secret), &format!("bench-{revision}"), Timestamp::now(), body.as_bytes());
-        let request = format!(
+        Ok(format!(
             "POST {DESIRED_STATE_PATH} HTTP/1.1\r\nHost: {AGENT}\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\
              {ID_HEADER}: {}\r\n{TIMESTAMP_HEADER}: {}\r\n{SIGNATURE_HEADER}: {}\r\n\r\n{body}",
@@ -99,9 +107,13 @@ impl Agent {
             headers.id,
             headers.timestamp,
             headers.signature,
-        );
+        ))
+    }
+
+    /// Sends it, and gives the agent's answer.
+    async fn send(&self, hook: &str) -> Result<ApplyReport> {
         let mut connection = Connection::from_stream(self.host.connect(AGENT.parse()?).await?);
-        let answer = connection.exchange(request.as_bytes()).await;
+        let answer = connection.exchange(hook.as_bytes()).await;
         let answer = answer.map_err(|broken| anyhow!("the agent's answer: {:?}", broken.failure))?;
         let report: ApplyReport = serde_json::from_str(&answer.body).with_context(|| answer.body.clone())?;
         ensure!(report.outcome == Outcome::Applied, "not applied: {}", answer.body);

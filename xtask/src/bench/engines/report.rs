@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use tidegate_core::engine::EngineKind;
+use tidegate_core::step::Step;
 
 use super::super::statistics::Samples;
 use super::data_plane::Compared;
@@ -88,7 +89,7 @@ the change from a bare watch. *Whole file + reload* is what consul-template and 
         writeln!(
             f,
             "## One change among {} backends\n
-`tidegate agent`, from the signed hook with the whole state to its answer; *engine* is what of that was spent on telling and asking the
+`tidegate agent`, from sending the signed hook with the whole state to its answer; *engine* is what of that was spent on telling and asking the
 engine. The bare operation changes the one backend in the cheapest way that the engine has, and proves nothing.
 
 | engine | n | bare p50 | bare p99 | engine p50 | answered p50 | answered p99 | ratio p50 | goal | |
@@ -110,6 +111,24 @@ engine. The bare operation changes the one backend in the cheapest way that the 
                 ms(&times.answered, 0.99),
                 verdict(ratio <= 2.0),
             )?;
+        }
+        self.steps(f)
+    }
+
+    /// Where the time of a change among many goes.
+    fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "\nMedians of the agent's steps, by its own account; *rest* is receiving, reading and admitting the state, and answering.\n"
+        )?;
+        writeln!(f, "| engine | {} | rest |", Step::ALL.map(|step| step.to_string()).join(" | "))?;
+        writeln!(f, "|---|{}---|", "---|".repeat(Step::ALL.len()))?;
+        for one in self.figures {
+            let Some(times) = &one.large else { continue };
+            let medians = Step::ALL.map(|step| times.steps.get(&step).map_or(0.0, |samples| samples.quantile(0.5)));
+            let rest = times.answered.quantile(0.5) - medians.iter().sum::<f64>();
+            let shown = medians.map(|median| format!("{median:.1} ms")).join(" | ");
+            writeln!(f, "| {} | {shown} | {rest:.1} ms |", one.engine)?;
         }
         writeln!(f)
     }

@@ -44,6 +44,7 @@ impl Mailbox {
         job.replies.push(reply);
         self.pending = Some(job);
         self.judge();
+        self.upkeep.cancel();
     }
 
     /// Answers whoever waits for an older state that has not been started.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidegate_core::backoff::Backoff;
 use tidegate_core::protocol::Failure;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Finished, Mailbox};
 use crate::agent::audit::Audit;
@@ -68,11 +69,13 @@ impl Mailbox {
     fn keep_up(&mut self, worker: Worker) {
         let now = Instant::now();
         let due = self.supervision.next_upkeep <= now;
-        let Some(work) = due.then(|| worker.pipeline.engine.upkeep()).flatten() else {
+        let broken_off = CancellationToken::new();
+        let Some(work) = due.then(|| worker.pipeline.engine.upkeep(broken_off.clone())).flatten() else {
             self.idle = Some(worker);
             return;
         };
         self.supervision.next_upkeep = now + UPKEEP;
+        self.upkeep = broken_off;
         self.busy = Some(Box::pin(async move {
             work.await;
             Finished::KeptUp { worker }

@@ -124,18 +124,21 @@ fn member(endpoint: &Value) -> Option<Member> {
 
 /// The same JSON without the spaces that are for people: half of it, and Envoy reads it in less time.
 fn compact(json: &str) -> String {
-    let (mut compact, mut quoted, mut escaped) = (String::with_capacity(json.len()), false, false);
-    for c in json.chars() {
-        if quoted || !c.is_ascii_whitespace() {
-            compact.push(c);
-        }
-        match c {
+    let mut compact = String::with_capacity(json.len());
+    let (mut from, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in json.bytes().enumerate() {
+        match byte {
             _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            space if !quoted && space.is_ascii_whitespace() => {
+                compact.push_str(json.get(from..at).unwrap_or_default());
+                from = at + 1;
+            }
             _ => {}
         }
     }
+    compact.push_str(json.get(from..).unwrap_or_default());
     compact
 }
 

@@ -1,7 +1,7 @@
 //! The text at the live path, or a candidate, and what is to be made of it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
@@ -10,7 +10,7 @@ use tidegate_core::step::Step;
 use super::Paths;
 use super::wanted::Wanted;
 use crate::engine::failure::{permanent, transient};
-use crate::file::{Seal, unseal};
+use crate::engine::kept::Kept;
 
 /// A text of ours.
 #[derive(Clone, Debug)]
@@ -21,10 +21,10 @@ pub struct Live {
     pub wanted: Arc<Wanted>,
 }
 
-/// Reads texts; the one that was read last need not be taken apart again.
+/// Reads texts; those that were read last need not be taken apart again.
 #[derive(Debug, Default)]
 pub struct Reader {
-    last: Mutex<Option<Live>>,
+    kept: Kept<Wanted>,
 }
 
 impl Reader {
@@ -33,21 +33,14 @@ impl Reader {
         let text = std::fs::read_to_string(file).map_err(|e| {
             transient(step, format!("reading {}: {e}", file.display()), "check its owner, its mode and the disk")
         })?;
-        let Seal::Whole(generation) = unseal(&text) else {
-            let message = format!("{} is not as tidegate wrote it", file.display());
-            return Err(transient(step, message, "keep other programs away from the file"));
-        };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // The seal covers the text, and equal generations are equal texts.
-        if let Some(known) = last.as_ref().filter(|live| live.generation == generation) {
-            return Ok(known.clone());
-        }
-        let wanted = Wanted::parse(&text, paths).map_err(|e| {
+        let read = self.kept.of(&text, |_| Wanted::parse(&text, paths)).map_err(|e| {
             let cure = "correct agent.engine.envoy.template: it must give one static Envoy bootstrap in JSON";
             permanent(step, format!("{} cannot be served by Envoy: {e}", file.display()), cure)
         })?;
-        let live = Live { generation, wanted: Arc::new(wanted) };
-        *last = Some(live.clone());
-        Ok(live)
+        let Some((generation, wanted)) = read else {
+            let message = format!("{} is not as tidegate wrote it", file.display());
+            return Err(transient(step, message, "keep other programs away from the file"));
+        };
+        Ok(Live { generation, wanted })
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::recipe::{Recipe, StandIn};
 use crate::engine::{Render, Rendering};
 use crate::settings::EnvoySettings;
 use crate::template::Vetted;
-use crate::template::view::ListenerView;
+use crate::template::view::{BackendMemo, ListenerView};
 
 const RECIPE: Recipe = Recipe {
     engine: EngineKind::Envoy,
@@ -24,6 +24,7 @@ const RECIPE: Recipe = Recipe {
         ("envoy/admin.json", include_str!("../../../templates/envoy/admin.json")),
         ("envoy/listener.json", include_str!("../../../templates/envoy/listener.json")),
         ("envoy/cluster.json", include_str!("../../../templates/envoy/cluster.json")),
+        ("envoy/endpoint.json", include_str!("../../../templates/envoy/endpoint.json")),
     ],
     built_in: ("envoy/envoy.json", include_str!("../../../templates/envoy/envoy.json")),
     demanded: &[("envoy/admin.json", "as a member of its outermost object")],
@@ -45,6 +46,7 @@ pub struct EnvoyView {
 #[derive(Debug)]
 pub struct Renderer {
     template: Option<PathBuf>,
+    memo: BackendMemo,
     view: EnvoyView,
 }
 
@@ -58,7 +60,7 @@ impl Renderer {
     /// For these settings and files.
     pub fn new(settings: &EnvoySettings, paths: &Paths) -> Result<Self, PathsError> {
         let view = EnvoyView { admin_socket: Vetted::path(&paths.admin_socket)?, most: MOST };
-        Ok(Self { template: settings.template.clone(), view })
+        Ok(Self { template: settings.template.clone(), memo: BackendMemo::new("envoy/endpoint.json"), view })
     }
 
     /// The user's own template, if there is one.
@@ -70,7 +72,7 @@ impl Renderer {
 impl Render for Renderer {
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         RECIPE.check_supported(state)?;
-        let listeners = ListenerView::of(state);
+        let listeners = ListenerView::of(state, Some(&self.memo));
         let backends = listeners.iter().map(ListenerView::len).sum();
         let context = Context { envoy: &self.view, listeners: &listeners };
         let text = RECIPE.text(self.template_path(), &context, backends)?;

@@ -167,7 +167,14 @@ mod tests {
         let server = |(name, address, weight, admin): &(&str, &str, u32, u32)| {
             (
                 (*name).to_owned(),
-                LiveServer { address: address.parse().ok(), id: 7, weight: *weight, admin: *admin, down: false },
+                LiveServer {
+                    address: address.parse().ok(),
+                    id: 7,
+                    backend: 3,
+                    weight: *weight,
+                    admin: *admin,
+                    down: false,
+                },
             )
         };
         Live::from([("http".to_owned(), servers.iter().map(server).collect())])

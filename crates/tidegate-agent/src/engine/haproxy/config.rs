@@ -34,12 +34,18 @@ impl Config {
     /// A server is part of the structure when its line is not understood (a host name, say), or when a `default-server`
     /// counts for it: a server that is added to a running process gets none of that.
     pub fn parse(text: &str) -> Self {
-        let mut reader = Reader::default();
+        let (mut reader, mut words) = (Reader::default(), Vec::new());
         for line in text.lines() {
-            let words: Vec<&str> = line.split_whitespace().collect();
+            words.clear();
+            words.extend(line.split_ascii_whitespace());
             reader.read(&words);
         }
         reader.finish()
+    }
+
+    /// How many servers it has that are none of the structure.
+    pub fn len(&self) -> usize {
+        self.backends.values().map(BTreeMap::len).sum()
     }
 
     /// Whether a server that a process has belongs to the structure.
@@ -57,6 +63,8 @@ impl Config {
 struct Reader {
     skeleton: String,
     backends: BTreeMap<String, BTreeMap<String, Server>>,
+    /// Of the backend that is read; put into `backends` when it ends.
+    servers: Vec<(String, Server)>,
     shapes: BTreeSet<(String, Vec<String>)>,
     binds: Vec<SocketAddr>,
     fixed: Fixed,
@@ -106,8 +114,23 @@ impl Reader {
     }
 
     fn enter(&mut self, section: &str) {
+        self.leave();
         section.clone_into(&mut self.section);
         (self.in_defaults, self.own) = (false, false);
+    }
+
+    /// All servers of a backend at once: one after the other, each would look for its place.
+    fn leave(&mut self) {
+        let servers = std::mem::take(&mut self.servers);
+        if servers.is_empty() {
+            return;
+        }
+        let mut shapes: Vec<&Vec<String>> = servers.iter().map(|(_, server)| &server.options).collect();
+        // Most are like the one before.
+        shapes.dedup();
+        self.shapes.extend(shapes.into_iter().map(|options| (self.section.clone(), options.clone())));
+        let servers: BTreeMap<String, Server> = servers.into_iter().collect();
+        self.backends.entry(self.section.clone()).or_default().extend(servers);
     }
 
     /// Whether the server is none of the structure.
@@ -117,12 +140,12 @@ impl Reader {
             self.fixed.names.insert((self.section.clone(), name.to_owned()));
             return false;
         };
-        self.shapes.insert((self.section.clone(), server.options.clone()));
-        self.backends.entry(self.section.clone()).or_default().insert(name.to_owned(), server);
+        self.servers.push((name.to_owned(), server));
         true
     }
 
-    fn finish(self) -> Config {
+    fn finish(mut self) -> Config {
+        self.leave();
         let Self { skeleton, backends, shapes, binds, fixed, .. } = self;
         let structure = ContentHash::of_bytes(format!("{skeleton}{shapes:?}").as_bytes());
         Config { structure, backends, binds, fixed }

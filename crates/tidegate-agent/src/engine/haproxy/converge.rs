@@ -1,6 +1,7 @@
 //! Bringing a running process to the file, by the Runtime API or by a reload, and proving it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::change::{Change, Distance, distance};
 use super::config::Config;
 use super::master::Master;
+use super::proof::Proof;
 use super::runtime::{Earlier, Runtime, Worker};
 use super::view::Paths;
 use crate::engine::procfs::Pid;
@@ -43,13 +45,17 @@ pub enum Reached {
 ///
 /// Nothing is taken from clients before all that they are to be given is proved to be there: a server that HAProxy
 /// refuses must not leave a backend without any.
-pub async fn in_place(worker: &Worker, wanted: &Config) -> Result<Reached, Failure> {
+pub async fn in_place(worker: &Worker, wanted: &Arc<Config>, proof: &Proof) -> Result<Reached, Failure> {
     let (mut sent, mut said) = (Vec::new(), String::new());
     loop {
-        let distance = distance(&worker.live().await?, wanted);
+        let live = worker.live().await?;
+        let distance = distance(&live, wanted);
         let (how, changes) = match (distance.describe(), distance) {
             (_, Distance::Reload { why }) => return Ok(Reached::TooFar { why }),
-            (None, Distance::Changes(left)) => return Ok(Reached::All { leftovers: !left.is_empty() }),
+            (None, Distance::Changes(left)) => {
+                proof.whole(worker.info.pid, &live, wanted.clone());
+                return Ok(Reached::All { leftovers: !left.is_empty() });
+            }
             (Some(how), Distance::Changes(changes)) => (how, changes),
         };
         let (brings, takes): (Vec<_>, Vec<_>) = changes.into_iter().partition(Change::brings);
@@ -66,7 +72,8 @@ pub async fn in_place(worker: &Worker, wanted: &Config) -> Result<Reached, Failu
 /// A process that was told to load the file, or was started on it.
 pub struct Loading {
     pub(super) runtime: Runtime,
-    pub(super) wanted: Config,
+    pub(super) wanted: Arc<Config>,
+    pub(super) proof: Arc<Proof>,
     pub(super) paths: Paths,
     pub(super) config_file: PathBuf,
     /// Workers before this reload: none of them is the new one, and each has to stop taking connections.
@@ -85,7 +92,7 @@ impl Confirmation for Loading {
             let asked = self.runtime.worker().await;
             if let Some(worker) = asked.ok().filter(|worker| self.is_new(worker)) {
                 self.earlier_ones_stop().await?;
-                return match in_place(&worker, &self.wanted).await? {
+                return match in_place(&worker, &self.wanted, &self.proof).await? {
                     Reached::All { .. } => Ok(()),
                     Reached::TooFar { why } => Err(self.failed(&why)),
                 };

@@ -24,6 +24,8 @@ pub struct LiveServer {
     pub address: Option<SocketAddr>,
     /// Its number.
     pub id: u32,
+    /// The number of its backend.
+    pub backend: u32,
     /// Its share of new connections.
     pub weight: u32,
     /// As it is.
@@ -53,6 +55,7 @@ pub struct Unreadable {
 
 /// Where the columns are that matter. They are found by their names: later versions add some.
 struct Columns {
+    backend_id: usize,
     backend: usize,
     server: usize,
     id: usize,
@@ -72,6 +75,7 @@ impl Columns {
             names.iter().position(|n| *n == name).ok_or_else(|| Unreadable { what: format!("no column {name}") })
         };
         Ok(Self {
+            backend_id: column("be_id")?,
             backend: column("be_name")?,
             server: column("srv_name")?,
             id: column("srv_id")?,
@@ -99,6 +103,7 @@ impl Columns {
         let found = LiveServer {
             address: ip.map(|ip| SocketAddr::new(ip, port)),
             id: number(self.id)?,
+            backend: number(self.backend_id)?,
             weight: number(self.weight)?,
             admin,
             down: number(self.operation)? == STOPPED && !is_checked && admin & MAINTENANCE == 0,
@@ -141,7 +146,10 @@ mod tests {
     fn servers_are_read_with_address_weight_and_state() {
         let live = parse(ANSWER).unwrap();
         let one = live["http"]["10-0-0-1_80"];
-        assert_eq!(one, LiveServer { address: "10.0.0.1:80".parse().ok(), id: 1, weight: 1, admin: 0, down: false });
+        assert_eq!(
+            one,
+            LiveServer { address: "10.0.0.1:80".parse().ok(), id: 1, backend: 3, weight: 1, admin: 0, down: false }
+        );
         let other = live["http"]["fd00--1_80"];
         assert!(one.is_ready() && other.is_in_maintenance() && other.weight == 0);
     }
@@ -152,7 +160,7 @@ mod tests {
             ("", "format 1"),
             ("2\n\n", "format 1"),
             ("1\nx\n\n", "header"),
-            ("1\n# be_name\n\n", "no column srv_name"),
+            ("1\n# be_id be_name\n\n", "no column srv_name"),
         ] {
             assert!(parse(answer).unwrap_err().to_string().contains(what), "{answer:?}");
         }

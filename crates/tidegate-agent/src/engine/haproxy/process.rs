@@ -1,5 +1,6 @@
 //! The process as a whole: starting it, making it load its file, ending it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::protocol::Failure;
@@ -18,7 +19,12 @@ const STOP_POLL: Duration = Duration::from_millis(5);
 
 impl Haproxy {
     /// Has the live file loaded, by a reload or by a start.
-    pub(super) async fn load(&self, master: Option<Master>, wanted: Config) -> Result<Box<dyn Confirmation>, Failure> {
+    pub(super) async fn load(
+        &self,
+        master: Option<Master>,
+        wanted: Arc<Config>,
+    ) -> Result<Box<dyn Confirmation>, Failure> {
+        self.proof.forget();
         let ours = master.map(Master::family).unwrap_or_default();
         // HAProxy makes its old process let go of every port while it cannot have a new one: never let it come to that.
         if let Some(at) = listening::taken(&wanted.binds, &ours) {
@@ -35,7 +41,8 @@ impl Haproxy {
             None
         };
         let (runtime, paths, config_file) = (self.runtime.clone(), self.paths.clone(), self.config_file.clone());
-        Ok(Box::new(Loading { runtime, wanted, paths, config_file, earlier, failed_before, log_from }))
+        let proof = self.proof.clone();
+        Ok(Box::new(Loading { runtime, wanted, proof, paths, config_file, earlier, failed_before, log_from }))
     }
 
     /// In the foreground, so that it says what is wrong, and in a session of its own, so that it outlives this agent.

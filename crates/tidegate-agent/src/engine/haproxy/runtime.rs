@@ -120,7 +120,8 @@ impl Worker {
         Ok(said.join("; "))
     }
 
-    async fn ask(&self, line: &str) -> Result<String, Failure> {
+    /// One line of commands, and all that HAProxy says to it.
+    pub async fn ask(&self, line: &str) -> Result<String, Failure> {
         let answer = unix::ask(&self.socket, format!("{}{line}", self.prefix).as_bytes(), LIMIT).await;
         answer.map_err(|error| unanswered(&format!("{}: {error}", self.socket.display())))
     }

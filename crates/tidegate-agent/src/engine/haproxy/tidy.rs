@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::change::{Change, Distance, distance};
 use super::check;
 use super::config::Config;
@@ -36,6 +38,7 @@ pub struct Tidier {
     pub(super) commands: Arc<dyn CommandRunner>,
     pub(super) binary: PathBuf,
     pub(super) config_file: PathBuf,
+    pub(super) broken_off: CancellationToken,
 }
 
 impl Tidier {
@@ -51,8 +54,9 @@ impl Tidier {
             let left = self.remove_leftovers(&config).await;
             self.chores.leftovers.store(left, Ordering::Relaxed);
         }
-        if self.chores.unchecked.swap(false, Ordering::Relaxed) {
-            self.check_whole(&config).await;
+        if self.chores.unchecked.load(Ordering::Relaxed) {
+            let checked = self.broken_off.run_until_cancelled(self.check_whole(&config)).await;
+            self.chores.unchecked.store(checked.is_none(), Ordering::Relaxed);
         }
     }
 

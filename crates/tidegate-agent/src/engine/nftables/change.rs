@@ -4,9 +4,10 @@
 //! transaction. It deletes something of each map that it changes, and creates nothing that should be there: a table that
 //! is not as remembered makes nft refuse the whole of it, and the whole script is loaded instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::script::{Elements, Line, Pool, Script};
 
@@ -14,14 +15,14 @@ use super::script::{Elements, Line, Pool, Script};
 #[derive(Clone, Debug)]
 pub struct Known {
     /// The script that was loaded last.
-    pub script: Script,
+    pub script: Arc<Script>,
     /// Its maps, in the order that the kernel has them.
     pub maps: BTreeMap<String, Elements>,
 }
 
 impl Known {
     /// After a script was loaded whole.
-    pub fn loaded(script: Script) -> Self {
+    pub fn loaded(script: Arc<Script>) -> Self {
         let maps = script.pools.iter().map(|(name, pool)| (name.clone(), pool.elements.clone())).collect();
         Self { script, maps }
     }
@@ -38,7 +39,7 @@ pub struct Change {
 
 impl Change {
     /// From what is known to a script; `text` is the script's own.
-    pub fn between(known: &Known, script: &Script, text: &str, table: &str) -> Self {
+    pub fn between(known: &Known, script: &Arc<Script>, text: &str, table: &str) -> Self {
         let mut out = String::new();
         let mut maps = BTreeMap::new();
         for (name, pool) in &script.pools {
@@ -83,12 +84,14 @@ fn arranged(pool: &Pool, live: &Elements) -> Elements {
     if pool.hashed {
         return pool.elements.clone();
     }
-    let mut missing: std::collections::BTreeSet<SocketAddr> = pool.elements.values().copied().collect();
+    let mut missing: HashSet<SocketAddr> = pool.elements.values().copied().collect();
     let stays = |(key, backend): (&u32, &SocketAddr)| {
         (pool.elements.contains_key(key) && missing.remove(backend)).then_some((*key, *backend))
     };
     let mut arranged: Elements = live.iter().filter_map(stays).collect();
     let free: Vec<u32> = pool.elements.keys().filter(|key| !arranged.contains_key(key)).copied().collect();
+    // The order of a hash set is another one in each process.
+    let missing: BTreeSet<SocketAddr> = missing.into_iter().collect();
     arranged.extend(free.into_iter().zip(missing));
     arranged
 }
@@ -122,7 +125,7 @@ mod tests {
     use tidegate_core::hash::ContentHash;
 
     use super::*;
-    use crate::file::seal;
+    use crate::file::{Seal, seal, unseal};
 
     fn text(pools: &[(&str, &[u8])]) -> String {
         let mut body = String::from("add table inet t\nadd chain inet t c\nflush table inet t\n");
@@ -139,10 +142,15 @@ mod tests {
         seal(&ContentHash::of_bytes(body.as_bytes()), &body)
     }
 
+    fn script(text: &str) -> Arc<Script> {
+        let Seal::Whole(generation) = unseal(text) else { panic!("{text}") };
+        Arc::new(Script::of(generation, text, "t").unwrap())
+    }
+
     fn change(from: &[(&str, &[u8])], to: &[(&str, &[u8])]) -> Change {
-        let known = Known::loaded(Script::read(&text(from), "t").unwrap());
+        let known = Known::loaded(script(&text(from)));
         let to = text(to);
-        Change::between(&known, &Script::read(&to, "t").unwrap(), &to, "t")
+        Change::between(&known, &script(&to), &to, "t")
     }
 
     fn about_elements(change: &Change) -> Vec<&str> {
@@ -184,10 +192,10 @@ mod tests {
             steps in prop::collection::vec(prop::collection::btree_set(1..40_u8, 1..30), 1..5),
         ) {
             let of = |set: &std::collections::BTreeSet<u8>| set.iter().copied().collect::<Vec<u8>>();
-            let mut known = Known::loaded(Script::read(&text(&[("a", &of(&from))]), "t").unwrap());
+            let mut known = Known::loaded(script(&text(&[("a", &of(&from))])));
             for wanted in steps {
                 let to = text(&[("a", &of(&wanted))]);
-                let script = Script::read(&to, "t").unwrap();
+                let script = script(&to);
                 let change = Change::between(&known, &script, &to, "t");
                 let mut kernel = known.maps["a"].clone();
                 for line in about_elements(&change) {

@@ -78,7 +78,8 @@ mod tests {
             "add chain inet t c\n#: a tcp 192.0.2.1:80 {order}\nadd element inet t a {{ 0 : 10.0.0.1 . 80, 1 : 10.0.0.2 . 80 }}\n\
              add set inet t r {{ }}\nadd element inet t r {{ 10.0.0.0/8 }}\nadd rule inet t c drop\n"
         );
-        Script::read(&seal(&ContentHash::of_bytes(b""), &body), "t").unwrap()
+        let generation = ContentHash::of_bytes(b"");
+        Script::of(generation, &seal(&generation, &body), "t").unwrap()
     }
 
     fn kernel(script: &Script) -> Listing {

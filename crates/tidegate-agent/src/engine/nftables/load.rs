@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
@@ -16,6 +16,7 @@ use super::nft::Nft;
 use super::purge::{Purge, Stale};
 use super::script::Script;
 use super::{Serving, failure, sysctl};
+use crate::engine::kept::Kept;
 
 /// Up to so many backends the kernel's whole table is read back after each change: that takes as long as to ask for the
 /// generation alone. Beyond, a change in place is proved by the generation that it carries, and the whole by the next audit.
@@ -27,6 +28,7 @@ pub struct Kernel {
     purge: Purge,
     live_file: PathBuf,
     change_file: PathBuf,
+    kept: Kept<Script>,
     known: Mutex<Option<Known>>,
     /// The rules as nft listed them after a load, and of which generation: a rule that somebody replaced differs.
     rules: Mutex<Option<(ContentHash, Rules)>>,
@@ -40,7 +42,7 @@ type Rules = std::collections::BTreeMap<String, Vec<serde_json::Value>>;
 /// A script that the kernel took.
 #[derive(Debug)]
 pub struct Loaded {
-    script: Script,
+    script: Arc<Script>,
     /// Loaded whole: something of an earlier script may be left.
     whole: bool,
     stale: Stale,
@@ -55,6 +57,7 @@ impl Kernel {
             purge,
             live_file,
             change_file: state_dir.join("nftables-change.nft"),
+            kept: Kept::default(),
             known: Mutex::default(),
             rules: Mutex::default(),
             there: AtomicBool::new(there),
@@ -78,10 +81,12 @@ impl Kernel {
     }
 
     /// Reads a script of ours, with its text.
-    pub fn read(&self, file: &Path, step: Step) -> Result<(Script, String), Failure> {
+    pub fn read(&self, file: &Path, step: Step) -> Result<(Arc<Script>, String), Failure> {
         let text = fs_err::read_to_string(file);
         let text = text.map_err(|e| failure::transient(step, e.to_string(), "free the disk (df -h)"))?;
-        match Script::read(&text, self.nft.table()) {
+        let read = self.kept.of(&text, |generation| Script::of(generation, &text, self.nft.table()).ok_or(()));
+        let script = read.ok().flatten().map(|(_, script)| script);
+        match script {
             Some(script) => Ok((script, text)),
             None => Err(failure::permanent(
                 step,
@@ -124,7 +129,7 @@ impl Kernel {
         loaded
     }
 
-    async fn load_whole(&self, script: Script) -> Result<Loaded, Failure> {
+    async fn load_whole(&self, script: Arc<Script>) -> Result<Loaded, Failure> {
         self.nft.is_there().await?;
         self.warn_of_settings(&script);
         self.nft.load(&self.live_file).await?;
@@ -198,7 +203,7 @@ impl Kernel {
         self.nft.listing().await
     }
 
-    fn remember(&self, script: &Script, listing: Listing) {
+    fn remember(&self, script: &Arc<Script>, listing: Listing) {
         *self.rules() = Some((script.generation, listing.chains));
         *self.known() = Some(Known { script: script.clone(), maps: listing.maps });
     }

@@ -7,7 +7,7 @@ use tidegate_core::desired::DesiredState;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::protocol::Failure;
 
-use super::view::{self, NftListenerView, NftView};
+use super::view::{self, NftListenerView, NftView, SlotMemo};
 use crate::engine::recipe::{Recipe, StandIn};
 use crate::engine::{Render, Rendering};
 use crate::settings::NftablesSettings;
@@ -22,6 +22,7 @@ const RECIPE: Recipe = Recipe {
         ("nftables/match.nft", include_str!("../../../templates/nftables/match.nft")),
         ("nftables/listener.nft", include_str!("../../../templates/nftables/listener.nft")),
         ("nftables/generation.nft", include_str!("../../../templates/nftables/generation.nft")),
+        ("nftables/element.nft", include_str!("../../../templates/nftables/element.nft")),
     ],
     built_in: ("nftables/nat.nft", include_str!("../../../templates/nftables/nat.nft")),
     demanded: &[
@@ -35,6 +36,7 @@ const RECIPE: Recipe = Recipe {
 #[derive(Debug)]
 pub struct Renderer {
     template: Option<PathBuf>,
+    memo: SlotMemo,
     view: NftView,
 }
 
@@ -48,7 +50,11 @@ struct Context<'a> {
 impl Renderer {
     /// For these settings.
     pub fn new(settings: &NftablesSettings) -> Self {
-        Self { template: settings.template.clone(), view: NftView::new(settings) }
+        Self {
+            template: settings.template.clone(),
+            memo: SlotMemo::new("nftables/element.nft"),
+            view: NftView::new(settings),
+        }
     }
 
     /// The user's own template, if there is one.
@@ -60,7 +66,7 @@ impl Renderer {
 impl Render for Renderer {
     fn render(&self, state: &DesiredState) -> Result<Rendering, Failure> {
         RECIPE.check_supported(state)?;
-        let listeners = view::listeners(state)?;
+        let listeners = view::listeners(state, &self.memo)?;
         let elements = listeners.iter().map(NftListenerView::size).sum();
         let stand_in = StandIn::generation();
         let context = Context { nft: &self.view, generation: stand_in.vetted(), listeners: &listeners };

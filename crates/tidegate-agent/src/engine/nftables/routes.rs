@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 /// One way that connections take.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route {
     /// Datagrams, or a stream.
     pub udp: bool,

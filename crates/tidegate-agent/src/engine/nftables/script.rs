@@ -3,7 +3,7 @@
 //! Templates write one command to a line. Lines that begin with `#:` tell what commands cannot: where a pool's listener is,
 //! whether the order of its elements matters, and which draining backends keep their connections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -11,7 +11,6 @@ use tidegate_core::desired::Protocol;
 use tidegate_core::hash::ContentHash;
 
 use super::routes::{Route, matches};
-use crate::file::{Seal, unseal};
 
 /// Elements of a map: key and backend.
 pub type Elements = BTreeMap<u32, SocketAddr>;
@@ -101,9 +100,8 @@ fn between_braces(line: &str) -> &str {
 }
 
 impl Script {
-    /// Reads a sealed text; nothing when it is not one of ours, whole.
-    pub fn read(text: &str, table: &str) -> Option<Self> {
-        let Seal::Whole(generation) = unseal(text) else { return None };
+    /// Reads a text whose seal is whole; nothing when it is not one of ours.
+    pub fn of(generation: ContentHash, text: &str, table: &str) -> Option<Self> {
         let structure = structure(text, table, &generation);
         let mut script = Self {
             generation,
@@ -154,10 +152,10 @@ impl Script {
     }
 
     /// From each listener to each backend that takes or keeps connections.
-    pub fn routes(&self) -> BTreeSet<Route> {
+    pub fn routes(&self) -> HashSet<Route> {
         let of = |pool: &Pool| {
             let (protocol, bind) = (pool.protocol, pool.bind);
-            let backends: BTreeSet<SocketAddr> = pool.elements.values().chain(&pool.keeps).copied().collect();
+            let backends: HashSet<SocketAddr> = pool.elements.values().chain(&pool.keeps).copied().collect();
             backends.into_iter().map(move |backend| Route { udp: protocol == Protocol::Udp, bind, backend })
         };
         self.pools.values().flat_map(of).collect()
@@ -176,9 +174,9 @@ impl Script {
 /// `0 : 10.0.0.1 . 80, 1 : fd00::1 . 80`
 fn elements(inner: &str) -> Option<Elements> {
     let element = |text: &str| {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let [key, ":", ip, ".", port] = words.as_slice() else { return None };
-        Some((key.parse().ok()?, SocketAddr::new(ip.parse().ok()?, port.parse().ok()?)))
+        let (key, backend) = text.split_once(" : ")?;
+        let (ip, port) = backend.split_once(" . ")?;
+        Some((key.trim().parse().ok()?, SocketAddr::new(ip.trim().parse().ok()?, port.trim().parse().ok()?)))
     };
     inner.split(',').map(element).collect()
 }
@@ -218,7 +216,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::file::seal;
+    use crate::file::{Seal, seal, unseal};
 
     const BODY: &str = "add table inet t\nadd chain inet t c\n#: tcp4-a tcp 0.0.0.0:80 hashed\n\
         #: tcp4-a keeps 10.0.0.9:81\nadd map inet t tcp4-a { }\nadd element inet t tcp4-a { 0 : 10.0.0.1 . 81, 1 : 10.0.0.2 . 81 }\n\
@@ -226,7 +224,9 @@ mod tests {
         add rule inet t c numgen inc mod 2 map @tcp4-a\nadd rule inet other c drop\n";
 
     fn read(body: &str) -> Option<Script> {
-        Script::read(&seal(&ContentHash::of_bytes(body.as_bytes()), body), "t")
+        let text = seal(&ContentHash::of_bytes(body.as_bytes()), body);
+        let Seal::Whole(generation) = unseal(&text) else { panic!("{text}") };
+        Script::of(generation, &text, "t")
     }
 
     #[test]

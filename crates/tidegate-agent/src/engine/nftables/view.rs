@@ -3,16 +3,18 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
+use minijinja::Value;
 use serde::Serialize;
-use tidegate_core::desired::{Balance, DesiredState, Listener, Protocol};
+use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol};
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
 use super::slots::hashed;
 use crate::engine::failure::permanent;
 use crate::settings::{Masquerade, NftablesSettings};
-use crate::template::Vetted;
-use crate::template::view::{BackendView, ListenerView};
+use crate::template::view::ListenerView;
+use crate::template::view::list::{Item, Lines, List, Memo};
+use crate::template::{Template, Vetted};
 
 /// `nft` in templates.
 #[derive(Clone, Debug, Serialize)]
@@ -41,16 +43,33 @@ pub struct NftListenerView {
     /// the source ranges of its family, none inside another;
     pub own_ranges: Vec<Vetted>,
     /// what its map holds, from key 0.
-    pub slots: Vec<SlotView>,
+    pub slots: Slots,
 }
 
-/// One element of a map.
-#[derive(Clone, Debug, Serialize)]
+/// Elements of a map.
+pub type Slots = List<SlotView>;
+/// Lines about them.
+pub type SlotMemo = Memo<SlotView>;
+
+/// One element: its `key`, and `ip` and `port` of its backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotView {
-    /// Of the backend.
-    pub ip: Vetted,
-    /// Of the backend.
-    pub port: u16,
+    key: usize,
+    backend: SocketAddr,
+}
+
+impl Item for SlotView {
+    const NAME: &'static str = "slot";
+    const ATTRIBUTES: &'static [&'static str] = &["key", "ip", "port"];
+
+    fn attribute(&self, name: &str) -> Option<Value> {
+        match name {
+            "key" => Some(Value::from(self.key)),
+            "ip" => Some(Value::from_object(Vetted::from(self.backend.ip()))),
+            "port" => Some(Value::from(self.backend.port())),
+            _ => None,
+        }
+    }
 }
 
 impl NftView {
@@ -72,41 +91,45 @@ pub fn mark(table: &str) -> u32 {
 }
 
 /// The listeners of a state that are to be opened.
-pub fn listeners(state: &DesiredState) -> Result<Vec<NftListenerView>, Failure> {
-    let views = ListenerView::of(state);
-    let listener = |view: &ListenerView| state.listeners.iter().find(|l| l.name.to_string() == view.name.as_str());
-    views.iter().filter_map(|view| Some(NftListenerView::new(view.clone(), listener(view)?, state))).collect()
+pub fn listeners(state: &DesiredState, memo: &SlotMemo) -> Result<Vec<NftListenerView>, Failure> {
+    let is_reachable = |listener: &&Listener| {
+        let mut active = state.pool(&listener.name).iter().filter(|backend| backend.is_active()).peekable();
+        active.peek().is_none() || active.any(|backend| of_family(listener, backend))
+    };
+    if let Some(listener) = state.listeners.iter().find(|listener| !is_reachable(listener)) {
+        return Err(unreachable_family(listener));
+    }
+    let views = ListenerView::with_those(state, None, of_family);
+    let listener = |view: &ListenerView| state.listeners.iter().find(|l| l.name.as_str() == view.name.as_str());
+    Ok(views.into_iter().filter_map(|view| Some(NftListenerView::new(listener(&view)?, view, state, memo))).collect())
 }
 
 impl NftListenerView {
-    fn new(mut view: ListenerView, listener: &Listener, state: &DesiredState) -> Result<Self, Failure> {
+    fn new(listener: &Listener, view: ListenerView, state: &DesiredState, memo: &SlotMemo) -> Self {
         let ipv6 = listener.bind.is_ipv6();
-        let ours = |backend: &BackendView| backend.ip.as_str().contains(':') == ipv6;
-        view.backends.retain(ours);
-        view.draining.retain(ours);
         let active: Vec<SocketAddr> = state
             .pool(&listener.name)
             .iter()
-            .filter(|b| b.is_active() && b.address.is_ipv6() == ipv6)
+            .filter(|b| b.is_active() && of_family(listener, b))
             .map(|b| SocketAddr::new(b.address, b.port))
             .collect();
-        if active.is_empty() {
-            return Err(unreachable_family(listener));
-        }
         let slots = if listener.balance == Balance::Source { hashed(&active) } else { active };
+        let slots = slots.into_iter().enumerate().map(|(key, backend)| SlotView { key, backend }).collect();
+        let about = Template::context(&ListenerView::without_backends(listener));
+        let lines = Lines::of_listener(memo, listener, &about, false);
         let (protocol, family) =
             (if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }, if ipv6 { 6 } else { 4 });
         let name = &listener.name;
         let most = view.max_connections.unwrap_or_default();
-        Ok(Self {
+        Self {
             pool: Vetted::word(&format!("{protocol}{family}-{name}")),
             ranges: Vetted::word(&format!("ranges{family}-{name}")),
             count: Vetted::word(&format!("count-{most}-{name}")),
             any_address: listener.bind.ip().is_unspecified(),
             own_ranges: ranges_of_family(&listener.source_ranges, ipv6).into_iter().map(Vetted::from).collect(),
-            slots: slots.iter().map(SlotView::from).collect(),
+            slots: List::of(slots, Some(lines)),
             listener: view,
-        })
+        }
     }
 
     /// How many elements and backends it takes to write.
@@ -115,10 +138,8 @@ impl NftListenerView {
     }
 }
 
-impl From<&SocketAddr> for SlotView {
-    fn from(backend: &SocketAddr) -> Self {
-        Self { ip: backend.ip().into(), port: backend.port() }
-    }
+fn of_family(listener: &Listener, backend: &Backend) -> bool {
+    backend.address.is_ipv6() == listener.bind.is_ipv6()
 }
 
 /// The kernel refuses an interval inside another one.

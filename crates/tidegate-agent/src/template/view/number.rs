@@ -25,12 +25,14 @@ pub fn numbers(pool: &[Backend]) -> Vec<u32> {
 
 /// FNV-1a (isthe.com/chongo/tech/comp/fnv): written down here because it must never change.
 fn hash(address: IpAddr, port: u16) -> u32 {
-    let octets = match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
+    let fold = |octets: &[u8], seed: u32| {
+        octets.iter().fold(seed, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
     };
-    let bytes = octets.into_iter().chain(port.to_be_bytes());
-    bytes.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    let of_address = match address {
+        IpAddr::V4(v4) => fold(&v4.octets(), 0x811C_9DC5),
+        IpAddr::V6(v6) => fold(&v6.octets(), 0x811C_9DC5),
+    };
+    fold(&port.to_be_bytes(), of_address)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
+use tokio_util::sync::CancellationToken;
 
 use crate::faulty::Fault;
 
@@ -91,8 +92,8 @@ impl Engine for Sabotaged {
         self.inner.pulse()
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
-        self.inner.upkeep()
+    fn upkeep(&self, broken_off: CancellationToken) -> Option<BoxFuture<'static, ()>> {
+        self.inner.upkeep(broken_off)
     }
 
     async fn connections(&self, to: HashSet<SocketAddr>) -> Result<Option<Connections>, CountError> {
