@@ -17,7 +17,7 @@ pub mod pipeline;
 pub mod preflight;
 mod render;
 pub mod settings;
-mod snapshot;
+pub mod snapshot;
 mod template;
 pub mod webhook;
 

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod datagrams;
 pub mod deadline;
+pub mod fuzz;
 pub mod http;
 pub mod ingress;
 pub mod kubelet;
