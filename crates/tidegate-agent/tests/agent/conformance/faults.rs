@@ -164,9 +164,9 @@ struct Run<S: Subject> {
     before: Vec<u8>,
     wanted: DesiredState,
     ports: [u16; 2],
-    // The site before the mount: what it runs has files open there.
-    site: Site<S>,
+    // The mount before the site: a directory with something mounted in it cannot be removed.
     mount: Option<Mount>,
+    site: Site<S>,
 }
 
 impl<S: Subject> Run<S> {
