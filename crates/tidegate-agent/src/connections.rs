@@ -7,7 +7,7 @@
 mod dump;
 mod error;
 mod filter;
-mod message;
+pub mod message;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;

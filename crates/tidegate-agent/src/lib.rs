@@ -18,7 +18,7 @@ pub mod preflight;
 mod probe;
 mod render;
 pub mod settings;
-mod snapshot;
+pub mod snapshot;
 mod template;
 pub mod webhook;
 

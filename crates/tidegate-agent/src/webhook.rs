@@ -1,6 +1,6 @@
 //! The agent's HTTP server: `POST /v1/desired-state`, `GET /v1/status` (both signed), `/healthz`, `/metrics`.
 
-mod body;
+pub mod body;
 mod error;
 mod gate;
 mod routes;

@@ -26,6 +26,21 @@ fn a_good_file_has_no_problem() {
     assert_eq!(examine(GOOD, None), Vec::<String>::new());
 }
 
+/// A slip that is repeated is one slip; and whoever has thousands of them gets an answer.
+#[test]
+fn an_unknown_key_that_is_repeated_is_told_as_such() {
+    let found = examine(&format!("{GOOD}resnyc: 60s\nresnyc: 60s\n"), None);
+    assert_eq!(
+        found,
+        [
+            "6:1: resnyc: unknown key; cure: did you mean `resync`?",
+            "7:1: resnyc: the key stands here a second time (first in line 6); cure: remove one of the two"
+        ]
+    );
+    let many = examine(&format!("{GOOD}{}", "luster: 1\n".repeat(20_000)), None);
+    assert_eq!(many.len(), 20_000);
+}
+
 /// The good file with more keys, and the one problem that they make.
 #[rstest]
 #[case(

@@ -31,7 +31,12 @@ const ALONE: &[&str] = &[
     "tidegate-testbed::disturbed_engines",
     "tidegate-testbed::burst",
     "tidegate-simulation::seeds",
+    FUZZ,
 ];
+
+/// What fuzzes for two seconds when plain cargo runs it, and for longer here.
+const FUZZ: &str = "tidegate-testbed::fuzz";
+const FUZZ_SECONDS: (&str, &str) = ("FUZZ_SECONDS", "60");
 
 /// Runs all, also after a failure, and fails when any has failed.
 pub(super) fn run(binaries: Vec<Binary>, jobs: usize) -> Result<()> {
@@ -82,11 +87,13 @@ fn work(queue: &Mutex<std::vec::IntoIter<Binary>>, report: &Mutex<Report>) {
 /// The outcome, and whether the binary was content.
 fn run_one(binary: &Binary) -> Result<(Outcome, bool)> {
     let started = Instant::now();
-    let output = Command::new(&binary.path)
-        .current_dir(&binary.folder)
-        .env("CARGO_MANIFEST_DIR", &binary.folder)
-        .output()
-        .with_context(|| format!("starting {}", binary.path.display()))?;
+    let mut command = Command::new(&binary.path);
+    command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
+    let (seconds, default) = FUZZ_SECONDS;
+    if binary.name == FUZZ && std::env::var_os(seconds).is_none() {
+        command.env(seconds, default);
+    }
+    let output = command.output().with_context(|| format!("starting {}", binary.path.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (outcome, passed) = (Outcome::parse(&text), output.status.success());
     // A unit test binary without tests is not worth a line.

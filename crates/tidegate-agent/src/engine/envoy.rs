@@ -5,12 +5,12 @@
 //! answers, never by a counter of successes. No change of listeners or backends restarts it.
 
 mod admin;
-mod answer;
+pub mod answer;
 mod build;
 mod check;
-mod document;
+pub mod document;
 mod endpoints;
-mod http;
+pub mod http;
 mod live;
 mod paths;
 mod process;

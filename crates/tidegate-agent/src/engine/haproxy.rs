@@ -8,10 +8,10 @@
 mod build;
 mod change;
 mod check;
-mod config;
+pub mod config;
 mod converge;
-mod info;
-mod live;
+pub mod info;
+pub mod live;
 mod master;
 mod process;
 mod proof;

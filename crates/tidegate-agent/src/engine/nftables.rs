@@ -6,14 +6,14 @@
 
 mod change;
 mod compare;
-mod flows;
-mod listing;
+pub mod flows;
+pub mod listing;
 mod load;
 mod nft;
 mod purge;
 mod render;
 mod routes;
-mod script;
+pub mod script;
 mod slots;
 pub mod sysctl;
 mod view;

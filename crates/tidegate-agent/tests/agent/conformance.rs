@@ -6,13 +6,17 @@
 mod crash;
 mod custom;
 pub mod envoy;
+mod faults;
 mod features;
 pub mod goldens;
 pub mod haproxy;
+mod interposed;
+mod kernel_scripts;
 mod life;
 pub mod nftables;
 pub mod nginx;
 mod sabotage;
+mod side_by_side;
 pub mod site;
 mod sweep;
 
@@ -111,9 +115,9 @@ macro_rules! conformance {
                 life::a_refused_configuration_leaves_what_was_live::<$subject>().await;
             }
 
-            #[tokio::test]
-            async fn whatever_fails_the_answer_is_true() {
-                sweep::whatever_fails_the_answer_is_true::<$subject>().await;
+            #[test]
+            fn whatever_fails_the_answer_is_true() {
+                sweep::whatever_fails_the_answer_is_true::<$subject>();
             }
 
             /// The process that dies; as a test of its own it has nothing to do.

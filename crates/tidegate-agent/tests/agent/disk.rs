@@ -1,41 +1,15 @@
 //! Full and read-only filesystems under the configuration file. Needs root: it mounts small ones.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use tidegate_core::class::ErrorClass;
 use tidegate_core::step::Step;
 use tokio::time::timeout;
 
+use crate::mount::Mount;
 use crate::rig::{Rig, apply, apply_ok, rolled_back};
 use crate::states::{at, listener, state};
 use crate::traffic::{Load, answering, backend};
-
-/// A mounted filesystem of its own.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn tmpfs(at: &Path, options: &str) -> Self {
-        run("mount", &["-t", "tmpfs", "-o", options, "tidegate-test", at.to_str().unwrap()]);
-        Self(at.to_owned())
-    }
-
-    fn remount(&self, options: &str) {
-        run("mount", &["-o", &format!("remount,{options}"), self.0.to_str().unwrap()]);
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
-
-fn run(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output().unwrap();
-    assert!(output.status.success(), "this test needs root: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 #[tokio::test]
 async fn a_full_disk_leaves_the_live_file_whole_and_heals_by_itself() {

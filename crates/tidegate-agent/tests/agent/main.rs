@@ -1,7 +1,7 @@
 //! The agent against real nginx, and against an engine that fails on purpose.
 //!
-//! nginx runs on loopback addresses of the test's own, in temporary directories. Only `disk` needs root (it mounts
-//! small filesystems), and fails without.
+//! nginx runs on loopback addresses of the test's own, in temporary directories. `disk` and `conformance::faults` need root (they
+//! mount small filesystems), as nftables does, and fail without.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,6 +25,7 @@ mod goldens;
 mod haproxy;
 mod log_limit;
 mod mailbox;
+mod mount;
 mod newest;
 mod nftables;
 mod ownership;

@@ -1,11 +1,12 @@
 //! Reading a section of the tree: every key is read or reported, nothing stops at the first problem.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Deref;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::problem::{Problems, Spot};
+use super::problem::{Place, Problems, Spot};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Value};
 
@@ -98,6 +99,8 @@ pub struct Fields<'a> {
     spot: &'a Spot,
     problems: &'a mut Problems,
     entries: Vec<(&'a Entry, String)>,
+    /// Every key so far, those that are unknown included, with its place.
+    seen: HashMap<&'a str, Place>,
 }
 
 impl<'a> Fields<'a> {
@@ -110,7 +113,7 @@ impl<'a> Fields<'a> {
         later: &[Later],
         problems: &'a mut Problems,
     ) -> Option<Self> {
-        let mut fields = Self { spot, problems, entries: Vec::new() };
+        let mut fields = Self { spot, problems, entries: Vec::new(), seen: HashMap::new() };
         let entries = match &node.value {
             Value::Map(entries) => entries.as_slice(),
             Value::Null => &[],
@@ -128,10 +131,11 @@ impl<'a> Fields<'a> {
 
     fn admit(&mut self, entry: &'a Entry, all: &[Entry], keys: &[String], later: &[Later]) {
         let spot = self.spot.key(&entry.key, entry.place);
-        if let Some((first, _)) = self.entries.iter().find(|(e, _)| e.key == entry.key) {
-            let message = format!("the key stands here a second time (first in line {})", first.place.line);
+        if let Some(first) = self.seen.get(entry.key.as_str()) {
+            let message = format!("the key stands here a second time (first in line {})", first.line);
             return self.problems.error(&spot, message, "remove one of the two");
         }
+        self.seen.insert(&entry.key, entry.place);
         if keys.contains(&entry.key) {
             return self.entries.push((entry, entry.key.clone()));
         }

@@ -1,13 +1,18 @@
 //! "Did you mean": the known word that an unknown one resembles.
 
+/// No word is nearer than the difference of their lengths.
+const MOST_SLIPS: usize = 3;
+
 /// The nearest of the known words, when it is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = plain(word);
     let distance = |candidate: &&'a str| strsim::damerau_levenshtein(&wanted, &plain(candidate));
-    let best = known.into_iter().min_by_key(distance)?;
+    let length = wanted.chars().count();
+    let in_reach = |candidate: &&'a str| candidate.chars().count().abs_diff(length) <= MOST_SLIPS;
+    let best = known.into_iter().filter(in_reach).min_by_key(distance)?;
     // One slip in a short word, two from six letters on, three in a long one.
-    let allowed = (wanted.chars().count().max(best.len()) / 3).clamp(1, 3);
+    let allowed = (length.max(best.len()) / 3).clamp(1, MOST_SLIPS);
     (distance(&best) <= allowed && !wanted.is_empty()).then_some(best)
 }
 

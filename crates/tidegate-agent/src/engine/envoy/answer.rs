@@ -45,7 +45,7 @@ impl Stats {
 
     /// All counts together.
     pub fn total(&self) -> u64 {
-        self.0.values().filter_map(|value| value.parse::<u64>().ok()).sum()
+        self.0.values().filter_map(|value| value.parse::<u64>().ok()).fold(0, u64::saturating_add)
     }
 
     /// How often something was refused.
@@ -125,6 +125,11 @@ mod tests {
         assert_eq!((stats.version("listener_manager.lds"), stats.version("cluster.b")), (None, None));
         assert_eq!((stats.refusals("cluster.a"), stats.number("cluster.a", "membership_total")), (3, 2));
         assert!(stats.is_live() && !Stats::parse("server.state: 2\n").is_live() && !Stats::default().is_live());
+    }
+
+    #[test]
+    fn counts_that_nobody_can_have_are_no_overflow() {
+        assert_eq!(Stats::parse(&format!("a: {}\nb: 2\n", u64::MAX)).total(), u64::MAX);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a worker says of itself: the answer to `show info`. Pure.
+//! What a worker says of itself, and its master of reloads: the answers to `show info` and `show proc`. Pure.
 
 use tidegate_core::hash::ContentHash;
 
@@ -28,6 +28,12 @@ impl Info {
         let structure = value("description: ").and_then(|text| ContentHash::parse(text).ok());
         Some(Self { pid, structure, stopping })
     }
+}
+
+/// Failed reloads so far, of a master's answer to `show proc`; nothing when it does not say.
+pub fn failed_reloads(answer: &str) -> Option<u64> {
+    let (_, rest) = answer.split_once("[failed: ")?;
+    rest.split(']').next()?.trim().parse().ok()
 }
 
 #[cfg(test)]

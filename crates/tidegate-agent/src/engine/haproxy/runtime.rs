@@ -8,7 +8,7 @@ use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
 use super::change::Change;
-use super::info::Info;
+use super::info::{self, Info};
 use super::live::{Live, parse};
 use super::view::Paths;
 use crate::engine::procfs::{self, Pid};
@@ -63,7 +63,7 @@ impl Runtime {
     pub async fn worker(&self) -> Result<Worker, Failure> {
         let mut tried = Vec::new();
         for (socket, prefix) in [(&self.stats, ""), (&self.master, "@1; ")] {
-            match info(socket, prefix).await {
+            match ask_info(socket, prefix).await {
                 Ok(info) => return Ok(Worker { info, socket: socket.clone(), prefix }),
                 Err(error) => tried.push(format!("{}: {error}", socket.display())),
             }
@@ -90,12 +90,11 @@ impl Runtime {
     /// Failed reloads of the master so far; nothing while it is starting anew or does not answer.
     pub async fn failed_reloads(&self) -> Option<u64> {
         let answer = unix::ask(&self.master, b"show proc\n", INFO_LIMIT).await.ok()?;
-        let (_, rest) = answer.split_once("[failed: ")?;
-        rest.split(']').next()?.trim().parse().ok()
+        info::failed_reloads(&answer)
     }
 }
 
-async fn info(socket: &std::path::Path, prefix: &str) -> io::Result<Info> {
+async fn ask_info(socket: &std::path::Path, prefix: &str) -> io::Result<Info> {
     let answer = unix::ask(socket, format!("{prefix}show info\n").as_bytes(), INFO_LIMIT).await?;
     Info::parse(&answer).ok_or_else(|| io::Error::other("this is no answer of HAProxy's"))
 }

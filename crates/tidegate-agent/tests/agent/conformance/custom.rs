@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tidegate_agent::{CustomSettings, EngineSettings};
 
+use super::interposed::{Fault, Impostor};
 use super::nginx::checked;
 use super::site::Subject;
 use crate::rig::{command_line, kill};
@@ -60,10 +61,10 @@ fi
 
 /// Asks until the generation answers, for at most 1 s.
 const VERIFY: &str = r#"#!/bin/sh
-for i in $(seq 50); do
+for i in $(seq 20); do
     said=$(echo "show info" | timeout 1 socat - "UNIX-CONNECT:$1/haproxy.sock" 2>/dev/null | sed -n 's/^description: //p')
     [ "$said" = "$2" ] && exit 0
-    sleep 0.02
+    sleep 0.05
 done
 echo "haproxy serves '$said'"
 exit 1
@@ -74,8 +75,9 @@ kill "$(cat "$1/haproxy.pid")"
 "#;
 
 impl Subject for Custom {
-    // Each reload starts a process.
-    const SWEEP: u64 = 50;
+    // Each step starts ten processes and a HAProxy: the other 1,000 are those of `kernel_scripts`.
+    const STATES: u64 = 50;
+    const LANES: u64 = 4;
 
     fn settings(dir: &Path) -> EngineSettings {
         let script = |name: &str, text: &str| {
@@ -110,27 +112,36 @@ impl Subject for Custom {
         kill_haproxy(dir);
     }
 
+    fn processes(dir: &Path) -> Vec<i32> {
+        haproxies(dir)
+    }
+
+    fn impersonate(dir: &Path) -> Fault {
+        Box::new(Impostor::at(dir.join("haproxy.sock")))
+    }
+
     /// The user's `verify` sees the generation only.
     fn tamper(_: &Path) -> bool {
         false
     }
 }
 
-/// Kills every HAProxy whose command line names this directory.
-pub fn kill_haproxy(dir: &Path) {
-    let ours = || -> Vec<i32> {
-        let pids = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = pids.filter_map(|e| e.file_name().to_str()?.parse().ok());
-        let runs = |pid: &i32| {
-            let line = command_line(*pid);
-            line.split(' ').next().is_some_and(|program| program.ends_with("haproxy"))
-                && line.contains(dir.to_str().unwrap())
-        };
-        pids.filter(runs).collect()
+/// Every HAProxy whose command line names this directory.
+pub fn haproxies(dir: &Path) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|e| e.file_name().to_str()?.parse().ok());
+    let runs = |pid: &i32| {
+        let line = command_line(*pid);
+        line.split(' ').next().is_some_and(|program| program.ends_with("haproxy"))
+            && line.contains(dir.to_str().unwrap())
     };
-    ours().into_iter().for_each(kill);
+    pids.filter(runs).collect()
+}
+
+/// Kills them.
+pub fn kill_haproxy(dir: &Path) {
     until("haproxy is gone", || {
-        ours().into_iter().for_each(kill);
-        ours().is_empty()
+        haproxies(dir).into_iter().for_each(kill);
+        haproxies(dir).is_empty()
     });
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tidegate_agent::{EngineSettings, EnvoySettings};
 
+use super::interposed::{Fault, Impostor};
 use super::nginx::checked;
 use super::site::Subject;
 use crate::rig::{command_line, kill};
@@ -13,7 +14,7 @@ use crate::traffic::until;
 pub struct Envoy;
 
 impl Subject for Envoy {
-    const SWEEP: u64 = 500;
+    const LANES: u64 = 4;
 
     fn settings(dir: &Path) -> EngineSettings {
         EngineSettings::Envoy(EnvoySettings { binary: binary(), ..EnvoySettings::new(dir.join("conf/envoy.json")) })
@@ -27,6 +28,14 @@ impl Subject for Envoy {
     fn kill(dir: &Path) {
         processes(dir).into_iter().for_each(kill);
         until("envoy is gone", || processes(dir).is_empty());
+    }
+
+    fn processes(dir: &Path) -> Vec<i32> {
+        processes(dir)
+    }
+
+    fn impersonate(dir: &Path) -> Fault {
+        Box::new(Impostor::at(dir.join("state/envoy/admin.sock")))
     }
 
     /// Another file at the place that Envoy watches.

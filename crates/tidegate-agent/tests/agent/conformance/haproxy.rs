@@ -8,14 +8,15 @@ use std::process::Command;
 
 use tidegate_agent::{EngineSettings, HaproxySettings};
 
-use super::custom::kill_haproxy;
+use super::custom::{haproxies, kill_haproxy};
+use super::interposed::{Fault, Impostor};
 use super::nginx::checked;
 use super::site::Subject;
 
 pub struct Haproxy;
 
 impl Subject for Haproxy {
-    const SWEEP: u64 = 1000;
+    const LANES: u64 = 4;
 
     fn settings(dir: &Path) -> EngineSettings {
         EngineSettings::Haproxy(HaproxySettings::new(dir.join("conf/haproxy.cfg")))
@@ -27,6 +28,14 @@ impl Subject for Haproxy {
 
     fn kill(dir: &Path) {
         kill_haproxy(dir);
+    }
+
+    fn processes(dir: &Path) -> Vec<i32> {
+        haproxies(dir)
+    }
+
+    fn impersonate(dir: &Path) -> Fault {
+        Box::new(Impostor::at(dir.join("state/haproxy-stats.sock")))
     }
 
     /// Somebody takes the first server out by hand, as with `socat`.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tidegate_agent::{EngineSettings, NftablesSettings};
 
+use super::interposed::{Fault, Wrapper};
 use super::nginx::checked;
 use super::site::Subject;
 
@@ -33,14 +34,16 @@ pub fn run(program: &str, args: &[&str]) {
 }
 
 impl Subject for Nftables {
-    const SWEEP: u64 = 250;
+    const LANES: u64 = 4;
 
     fn enter() {
         enter_a_namespace();
     }
 
     fn settings(dir: &Path) -> EngineSettings {
-        EngineSettings::Nftables(NftablesSettings::new(dir.join("conf/nftables.nft")))
+        let wrapper = Wrapper::path(dir, "nft");
+        let binary = if wrapper.exists() { wrapper } else { "nft".into() };
+        EngineSettings::Nftables(NftablesSettings { binary, ..NftablesSettings::new(dir.join("conf/nftables.nft")) })
     }
 
     fn check(file: &Path) -> Result<(), String> {
@@ -49,6 +52,23 @@ impl Subject for Nftables {
 
     fn kill(_: &Path) {
         _ = Command::new("nft").args(["delete", "table", "inet", "tidegate"]).output();
+    }
+
+    /// The kernel needs none.
+    fn processes(_: &Path) -> Vec<i32> {
+        Vec::new()
+    }
+
+    fn interpose(dir: &Path) {
+        Wrapper::write(dir, "nft");
+    }
+
+    fn hang(dir: &Path) -> Fault {
+        Box::new(Wrapper::told(dir, "nft", "hang"))
+    }
+
+    fn impersonate(dir: &Path) -> Fault {
+        Box::new(Wrapper::told(dir, "nft", "nonsense"))
     }
 
     /// Somebody takes a backend away by hand.

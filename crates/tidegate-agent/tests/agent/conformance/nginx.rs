@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidegate_agent::{EngineSettings, NginxSettings};
 
+use super::interposed::{Fault, Impostor};
 use super::site::Subject;
 use crate::rig::{command_line, kill};
 use crate::traffic::until;
@@ -14,8 +15,8 @@ use crate::traffic::until;
 pub struct Nginx;
 
 impl Subject for Nginx {
-    // 0.11 s for each reload: old and new workers both accept for 0.1 s.
-    const SWEEP: u64 = 250;
+    // 0.11 s for each reload, in which it waits: old and new workers both accept for 0.1 s.
+    const LANES: u64 = 8;
 
     fn settings(dir: &Path) -> EngineSettings {
         let nginx = NginxSettings::new(dir.join("conf/nginx.conf"));
@@ -39,6 +40,14 @@ impl Subject for Nginx {
         master.into_iter().filter(ours).for_each(kill);
         holders_of(&log, "nginx: ").into_iter().for_each(kill);
         until("nginx is gone", || holders_of(&log, "nginx: ").is_empty());
+    }
+
+    fn processes(dir: &Path) -> Vec<i32> {
+        holders_of(&dir.join("state/nginx-error.log"), "nginx: ")
+    }
+
+    fn impersonate(dir: &Path) -> Fault {
+        Box::new(Impostor::at(dir.join("state/nginx-marker.sock")))
     }
 
     /// A worker serves what it was started with.

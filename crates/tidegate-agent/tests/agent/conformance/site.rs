@@ -8,6 +8,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tidegate_agent::{Agent, AgentHandle, AgentSettings, AuditSettings, DriftPolicy, EngineSettings};
 
+use super::interposed::{Fault, Stopped};
 use crate::traffic::{free_port, own_address};
 
 /// An engine under test.
@@ -24,11 +25,28 @@ pub trait Subject: Send + Sync + 'static {
     /// Ends whatever carries its traffic, as hard as can be, and waits until it is gone. Ends nothing when nothing runs.
     fn kill(dir: &Path);
 
+    /// Processes that carry its traffic.
+    fn processes(dir: &Path) -> Vec<i32>;
+
+    /// What the faults below need, before its agent starts.
+    fn interpose(_dir: &Path) {}
+
+    /// It answers nobody until the answer is dropped.
+    fn hang(dir: &Path) -> Fault {
+        Box::new(Stopped::new(Self::processes(dir)))
+    }
+
+    /// Somebody else answers the agent, and nonsense, until the answer is dropped.
+    fn impersonate(dir: &Path) -> Fault;
+
     /// Changes what it serves behind the agent's back, without touching the live file; false when that is impossible.
     fn tamper(dir: &Path) -> bool;
 
-    /// States for the sweep: engines whose every apply takes long run fewer.
-    const SWEEP: u64;
+    /// States for the sweep.
+    const STATES: u64 = 1_000;
+
+    /// How many of it share the states of the sweep: many of one that mostly waits, few of one that computes.
+    const LANES: u64;
 }
 
 pub struct Site<S: Subject> {

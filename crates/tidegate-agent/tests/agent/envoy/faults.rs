@@ -1,42 +1,23 @@
-//! Envoy that hangs, answers nonsense, or cannot have its files.
+//! What befalls only Envoy: no room for the files that it watches, others' files there, a log that grows, a shared port.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixListener;
-use std::process::Command;
+use std::io::Write;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tidegate_agent::AgentHandle;
 use tidegate_agent::command::SystemCommands;
 use tidegate_agent::connections::Connections;
 use tidegate_agent::engine::{Serving, open};
 use tidegate_core::class::ErrorClass;
-use tidegate_core::protocol::{AgentStatus, Outcome};
+use tidegate_core::protocol::AgentStatus;
 
-use super::{EnvoySite, admin_socket, ask_admin};
-use crate::conformance::envoy::processes;
+use super::{EnvoySite, ask_admin};
 use crate::conformance::site::settings_in;
+use crate::mount::Mount;
 use crate::rig::{apply, apply_ok, rolled_back};
 use crate::states::{at, draining, listener, state};
 use crate::traffic::{Client, Load, answering, backend, until};
 
 const SOON: Duration = Duration::from_secs(40);
-
-/// Stops a process while it lives.
-struct Stopped(i32);
-
-impl Stopped {
-    fn new(pid: i32) -> Self {
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
-        Self(pid)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        _ = kill_process(Pid::from_raw(self.0).unwrap(), Signal::CONT);
-    }
-}
 
 /// Waits until a state that failed is live after all.
 async fn healed(agent: &AgentHandle, revision: u64) {
@@ -45,85 +26,28 @@ async fn healed(agent: &AgentHandle, revision: u64) {
     assert_eq!(status.last_error, None);
 }
 
-#[tokio::test]
-async fn an_envoy_that_hangs_is_reported_and_heals() {
-    let mut site = EnvoySite::new();
-    let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
-    let content = |to| vec![(listener("http", vip), vec![at(to)])];
-    let agent = site.start().await;
-    apply_ok(&agent, &state(1, content(one))).await;
-    let pids = processes(site.dir.path());
-    let stopped = Stopped::new(pids[0]);
-    let report = apply(&agent, &state(2, content(two))).await;
-    // Nobody can say what it serves.
-    let Outcome::RollbackFailed { cause, .. } = &report.outcome else { panic!("{report:?}") };
-    assert_eq!(cause.class, ErrorClass::Transient);
-    drop(stopped);
-    healed(&agent, 2).await;
-    assert_eq!(answering(vip), [two.port()].into());
-    assert_eq!(processes(site.dir.path()), pids);
-}
-
-#[tokio::test]
-async fn nonsense_from_the_admin_interface_is_no_proof() {
-    let mut site = EnvoySite::new();
-    let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
-    let content = |to| vec![(listener("http", vip), vec![at(to)])];
-    let agent = site.start().await;
-    apply_ok(&agent, &state(1, content(one))).await;
-    let socket = admin_socket(site.dir.path());
-    let kept = socket.with_extension("kept");
-    std::fs::rename(&socket, &kept).unwrap();
-    let fake = UnixListener::bind(&socket).unwrap();
-    std::thread::spawn(move || {
-        let answers = ["HTTP/1.1 200 OK\r\n\r\n\u{fffd}\u{0}garbage", "nonsense", "HTTP/1.1 500 No\r\n\r\n", ""];
-        for (n, stream) in fake.incoming().flatten().enumerate() {
-            let mut stream = stream;
-            _ = stream.read(&mut [0; 512]);
-            _ = stream.write_all(answers[n % answers.len()].as_bytes());
-        }
-    });
-    let report = apply(&agent, &state(2, content(two))).await;
-    assert!(!matches!(report.outcome, Outcome::Applied | Outcome::Unchanged), "{report:?}");
-    std::fs::rename(&kept, &socket).unwrap();
-    healed(&agent, 2).await;
-    assert_eq!(answering(vip), [two.port()].into());
-}
-
 /// `envoy`'s files on a filesystem of their own that is full.
 #[tokio::test]
 async fn a_full_disk_below_the_state_directory_leaves_what_was_live() {
     let mut site = EnvoySite::new();
     let eds = site.dir.path().join("state/envoy/eds");
     std::fs::create_dir_all(&eds).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tidegate-test"]).arg(&eds).status();
-    assert!(mounted.unwrap().success(), "this test needs root");
-    let _unmount = Unmount(eds.clone());
+    let mount = Mount::tmpfs(&eds, "size=64k");
     let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
     let content = |to| vec![(listener("http", vip), vec![at(to)])];
     let agent = site.start().await;
     apply_ok(&agent, &state(1, content(one))).await;
     let load = Load::start(vip);
     load.see(20);
-    let filler = eds.join("http/filler");
-    let filled = std::fs::write(&filler, vec![0; 1 << 20]);
-    assert_eq!(filled.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    let filler = mount.fill(&eds.join("http"));
     let report = apply(&agent, &state(2, content(two))).await;
     let cause = rolled_back(&report);
     assert!(cause.class == ErrorClass::Transient && cause.cure.contains("df -h"), "{cause:?}");
     assert_eq!(answering(vip), [one.port()].into());
-    std::fs::remove_file(&filler).unwrap();
+    drop(filler);
     healed(&agent, 2).await;
     assert_eq!(answering(vip), [two.port()].into());
     assert_eq!(load.stop(), Vec::<String>::new());
-}
-
-struct Unmount(std::path::PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[tokio::test]
