@@ -26,7 +26,7 @@ use tidegate_core::step::Step;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use assemble::Parts;
-pub(crate) use content::Content;
+pub use content::Content;
 pub use start_error::StartError;
 
 use crate::hook::{StepHook, or_none};

@@ -19,8 +19,8 @@ use tidegate_core::hash::ContentHash;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
-pub use note::Note;
 use crate::agent::Content;
+pub use note::Note;
 
 /// A snapshot that cannot be read or written.
 #[derive(Debug, Error)]

@@ -82,7 +82,9 @@ fn file(input: &[u8]) -> Verdict {
     let body = String::from_utf8_lossy(input);
     let generation = ContentHash::of_bytes(body.as_bytes());
     let text = seal(&generation, &body);
-    let Some(script) = Script::read(&text, "t") else { return Verdict::Refused("no script of ours".to_owned()) };
+    let Some(script) = Script::of(generation, &text, "t") else {
+        return Verdict::Refused("no script of ours".to_owned());
+    };
     assert_eq!(script.generation, generation);
     assert!(script.routes().iter().all(|route| script.allows(route)), "its own route is not allowed: {script:?}");
     assert!(script.len() <= body.len(), "more elements than bytes");
