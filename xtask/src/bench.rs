@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures that anyone can measure again, as ratios against a baseline of the same run.
 
+mod crash;
 mod engines;
 mod floor;
 mod memory;
@@ -21,6 +22,8 @@ pub struct Bench {
 enum What {
     /// Every engine beside its bare self; writes docs/benchmarks.md (about 8 minutes).
     Engines(engines::Engines),
+    /// A node that dies: how long it still gets new connections; writes docs/crashes.md (about 16 minutes).
+    Crash(crash::CrashBench),
     /// Node change at the API -> verified live in one engine, beside a bare watch and the bare engine.
     Latency(engines::Latency),
     /// Resident memory of `tidegate run`.
@@ -40,6 +43,7 @@ impl Bench {
         runtime.block_on(async {
             match &self.what {
                 What::Engines(engines) => engines.measure().await,
+                What::Crash(crash) => crash.measure().await,
                 What::Latency(latency) => latency.measure().await,
                 What::Memory(memory) => memory.measure().await,
                 What::Store(store) => store.measure().await,

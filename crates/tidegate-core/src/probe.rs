@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use overlay::Overlay;
-pub use roll::{Judgement, ProbeHold, Roll};
+pub use roll::{Asked, Judgement, ProbeHold, Roll};
 pub use tally::{Answer, Tally, Verdict};
 
 use crate::desired::{Backend, Listener, Protocol};

@@ -1,5 +1,7 @@
 //! Probe verdicts, and whom the guards let them take out.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use tidegate_core::guard::{Guard, Limits};
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
 use tidegate_core::position::{Position, Revision, Term};
-use tidegate_core::probe::{Overlay, Probe, Roll, Target, Verdict};
+use tidegate_core::probe::{Asked, Overlay, Probe, Roll, Target, Verdict};
 
 fn address(n: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, n).into()
@@ -79,7 +81,8 @@ impl Site {
                 () => Verdict::Up,
             }
         };
-        let judgement = self.roll.judge(state, verdict, self.sick, &self.limits, Duration::from_secs(self.seconds));
+        let asked = Asked { verdict: &verdict, is_sick: self.sick };
+        let judgement = self.roll.judge(state, &asked, &self.limits, Duration::from_secs(self.seconds));
         // G1, whatever the roll says: somebody serves.
         let effective = judgement.overlay.over(state);
         assert!(effective.as_ref().unwrap_or(state).starved().is_empty());

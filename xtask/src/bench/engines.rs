@@ -113,7 +113,7 @@ same run, measured in turn: use the ratios. Goals that are missed say so.
     ))
 }
 
-fn parse_engine(name: &str) -> Result<EngineKind> {
+pub(super) fn parse_engine(name: &str) -> Result<EngineKind> {
     let known = EngineKind::ALL.into_iter().find(|engine| engine.as_str() == name && *engine != EngineKind::Custom);
     match known {
         Some(engine) => Ok(engine),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tidegate_core::desired::{Backend, DesiredState, Listener};
 use tidegate_core::guard::Limits;
 use tidegate_core::ids::ListenerName;
-use tidegate_core::probe::{Judgement, Overlay, ProbeHold, Roll, Target, Verdict};
+use tidegate_core::probe::{Asked, Judgement, Overlay, ProbeHold, Roll, Target, Verdict};
 use tidegate_core::protocol::{BackendProbe, ProbeReport, Sickness};
 use tidegate_core::time::elapsed;
 use tokio::time::Instant;
@@ -129,12 +129,10 @@ impl Probing {
         let findings = Arc::make_mut(&mut self.findings);
         match news {
             News::Sick(sick) => {
-                match &sick {
-                    Some(sick) => tracing::warn!(
-                        reason = sick.reason,
-                        "backends cannot be asked from this machine: what was known of them stays"
-                    ),
-                    None => tracing::info!("backends can be asked again"),
+                if let Some(Sickness { reason, .. }) = &sick {
+                    tracing::warn!(reason, "backends cannot be asked from this machine: what was known of them stays");
+                } else {
+                    tracing::info!("backends can be asked again");
                 }
                 findings.sick = sick;
             }
@@ -155,9 +153,9 @@ impl Probing {
         let reports = &self.findings.reports;
         let verdict = |target: &Target| reports.get(target).map_or(Verdict::Unknown, |report| report.verdict);
         let now = self.origin.elapsed();
-        let sick = self.findings.sick.is_some();
+        let asked = Asked { verdict: &verdict, is_sick: self.findings.sick.is_some() };
         let (limits, until) = limits(desired);
-        let Judgement { overlay, holds, wake_after } = self.roll.judge(desired, verdict, sick, &limits, now);
+        let Judgement { overlay, holds, wake_after } = self.roll.judge(desired, &asked, &limits, now);
         let wake_after = [wake_after, until].into_iter().flatten().min();
         self.wake_at = wake_after.map(|wait| Instant::now() + wait);
         if holds != self.findings.holds {
@@ -183,7 +181,7 @@ impl Probing {
                         tracing::warn!(listener = %name, %node, %address, trouble, "a backend gets no new connections");
                     }
                     (true, false) => {
-                        tracing::info!(listener = %name, %node, %address, "a backend gets connections again")
+                        tracing::info!(listener = %name, %node, %address, "a backend gets connections again");
                     }
                     _ => {}
                 }

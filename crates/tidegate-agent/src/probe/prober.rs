@@ -231,8 +231,8 @@ impl Task {
 
     /// Says what is new; an error means that nobody listens.
     async fn tell(&mut self) -> Result<(), mpsc::error::SendError<News>> {
-        if let Some(sick) = self.health.news(Instant::now()) {
-            self.news.send(News::Sick(sick)).await?;
+        if let Some(news) = self.health.news(Instant::now()) {
+            self.news.send(news).await?;
         }
         if !self.changed.is_empty() {
             self.news.send(News::Verdicts(std::mem::take(&mut self.changed))).await?;
@@ -259,7 +259,7 @@ impl Health {
     }
 
     /// What has changed since the last time.
-    fn news(&mut self, now: Instant) -> Option<Option<Sickness>> {
+    fn news(&mut self, now: Instant) -> Option<News> {
         if self.recheck_at().is_some_and(|at| at <= now) {
             (self.sick, self.last_trouble) = (None, None);
         }
@@ -267,6 +267,6 @@ impl Health {
             return None;
         }
         self.told = self.sick.is_some();
-        Some(self.sick.clone())
+        Some(News::Sick(self.sick.clone()))
     }
 }

@@ -98,12 +98,12 @@ async fn start(rig: &mut Rig, probes: ProbeSettings) -> AgentHandle {
     tidegate_agent::Agent::start(settings, None, &mut rig.registry).await.unwrap()
 }
 
-fn probed(check: Check, port: Option<NonZeroU16>) -> Option<Probe> {
-    Some(Probe { check: Some(check), port, pace: PACE })
+fn probed(check: Check, port: Option<NonZeroU16>) -> Probe {
+    Probe { check: Some(check), port, pace: PACE }
 }
 
 fn http(vip: SocketAddr) -> Listener {
-    Listener { probe: probed(Check::Tcp, None), ..listener("http", vip) }
+    Listener { probe: Some(probed(Check::Tcp, None)), ..listener("http", vip) }
 }
 
 fn of(revision: u64, listener: &Listener, backends: &[&Backend]) -> DesiredState {
@@ -236,9 +236,10 @@ async fn a_process_that_hangs_or_errs_is_found_by_its_http_answer() {
     let agent = start(&mut rig, ProbeSettings::default()).await;
     let check = Check::Http(HttpPath::parse("/healthz").unwrap());
     let [a, b, _] = &backends;
-    let asked = Listener { probe: probed(check, NonZeroU16::new(health.address().port())), ..listener("http", vip) };
+    let asked =
+        Listener { probe: Some(probed(check, NonZeroU16::new(health.address().port()))), ..listener("http", vip) };
     // The other listener's backends are asked at another port, so that not everything fails at once.
-    let other = Listener { probe: probed(Check::Tcp, None), ..listener("other", free_port(rig.address)) };
+    let other = Listener { probe: Some(probed(Check::Tcp, None)), ..listener("other", free_port(rig.address)) };
     let content = vec![(asked, vec![at(a.at)]), (other, vec![at(b.at)])];
     agent.submit(state(1, content)).await.unwrap();
     for (code, verdict) in [(200, Verdict::Up), (503, Verdict::Down), (302, Verdict::Up), (0, Verdict::Down)] {

@@ -1,5 +1,6 @@
 //! Gauges that are read from the status at each scrape.
 
+use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::guard::Guard;
 use tidegate_core::log::Phase;
+use tidegate_core::probe::Verdict;
 use tidegate_core::status::{ClusterStatus, LoadBalancerStatus};
 use tidegate_core::time::elapsed;
 
@@ -51,6 +53,7 @@ impl Collector for StatusCollector {
         single(&mut encoder, "term", "The fencing token of the present leadership", number(status.leader.term.0))?;
         nodes(&mut encoder, &status)?;
         guards(&mut encoder, &status)?;
+        probes(&mut encoder, &status)?;
         balancers(&mut encoder, &status, self.clock.now())
     }
 }
@@ -74,6 +77,35 @@ fn guards(encoder: &mut DescriptorEncoder<'_>, status: &ClusterStatus) -> Result
     for guard in Guard::ALL {
         let holding = status.guards.iter().any(|g| g.guard == guard);
         sample(&mut family, [("guard", guard.name())], f64::from(u8::from(holding)))?;
+    }
+    Ok(())
+}
+
+fn probes(encoder: &mut DescriptorEncoder<'_>, status: &ClusterStatus) -> Result<(), Error> {
+    let mut family = gauge(encoder, "probe_up", "1 when a load balancer's probes find no listener of the node down")?;
+    for lb in &status.load_balancers {
+        let mut nodes: BTreeMap<&str, bool> = BTreeMap::new();
+        for backend in &lb.backends {
+            let Some(probe) = &backend.probe else { continue };
+            *nodes.entry(backend.node.as_str()).or_insert(true) &= probe.verdict != Verdict::Down;
+        }
+        for (node, up) in nodes {
+            sample(&mut family, [("lb", lb.name.as_str()), ("node", node)], f64::from(u8::from(up)))?;
+        }
+    }
+    let mut family =
+        gauge(encoder, "probe_holding", "Nodes that a load balancer serves although they do not answer it, by guard")?;
+    for lb in &status.load_balancers {
+        let holds = lb.probes.as_ref().map(|probes| probes.holds.as_slice()).unwrap_or_default();
+        for guard in Guard::ALL {
+            let held: usize = holds.iter().filter(|hold| hold.guard == guard).map(|hold| hold.nodes.len()).sum();
+            sample(&mut family, [("lb", lb.name.as_str()), ("guard", guard.name())], number(held as u64))?;
+        }
+    }
+    let mut family = gauge(encoder, "probe_sick", "1 while a load balancer cannot ask its nodes")?;
+    for lb in &status.load_balancers {
+        let sick = lb.probes.as_ref().is_some_and(|probes| probes.sick.is_some());
+        sample(&mut family, [("lb", lb.name.as_str())], f64::from(u8::from(sick)))?;
     }
     Ok(())
 }

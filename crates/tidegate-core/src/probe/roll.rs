@@ -39,6 +39,15 @@ pub struct Judgement {
     pub wake_after: Option<Duration>,
 }
 
+/// What the prober knows.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The verdict on each target.
+    pub verdict: &'a dyn Fn(&Target) -> Verdict,
+    /// Whether nobody can be asked at the moment, so that it makes no sense to wait for answers.
+    pub is_sick: bool,
+}
+
 type Place = (ListenerName, IpAddr);
 
 /// Who stands behind the listeners, and how: what judging again and again has to remember. Times are those of a monotonic
@@ -85,21 +94,13 @@ impl Roll {
         roll
     }
 
-    /// Judges the backends of a desired state by what their targets answered. `sick`: whether nobody can be asked at the
-    /// moment, so that it makes no sense to wait for answers.
-    pub fn judge(
-        &mut self,
-        desired: &DesiredState,
-        verdict: impl Fn(&Target) -> Verdict,
-        sick: bool,
-        limits: &Limits,
-        now: Duration,
-    ) -> Judgement {
+    /// Judges the backends of a desired state by what their targets answered.
+    pub fn judge(&mut self, desired: &DesiredState, asked: &Asked<'_>, limits: &Limits, now: Duration) -> Judgement {
         let mut judgement = Judgement::default();
         let mut places = BTreeMap::new();
         for listener in &desired.listeners {
-            let mut bench = self.bench(desired, listener, &verdict);
-            bench.admit(sick);
+            let mut bench = self.bench(desired, listener, asked.verdict);
+            bench.admit(asked.is_sick);
             bench.take_out(limits, now, &mut judgement);
             for seat in bench.seats {
                 if seat.standing != Standing::In {
@@ -116,7 +117,7 @@ impl Roll {
         &self,
         desired: &'a DesiredState,
         listener: &'a Listener,
-        verdict: &impl Fn(&Target) -> Verdict,
+        verdict: &dyn Fn(&Target) -> Verdict,
     ) -> Bench<'a> {
         let probe = listener.probing();
         let active = desired.pool(&listener.name).iter().filter(|b| b.is_active());

@@ -44,7 +44,7 @@ impl Config {
     }
 
     /// How many servers it has that are none of the structure.
-    pub fn len(&self) -> usize {
+    pub fn server_count(&self) -> usize {
         self.backends.values().map(BTreeMap::len).sum()
     }
 

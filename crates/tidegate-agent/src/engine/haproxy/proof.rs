@@ -48,7 +48,7 @@ impl Proof {
     /// all servers finds out where it led.
     pub async fn by_difference(&self, worker: &Worker, wanted: &Arc<Config>) -> Option<bool> {
         let known = self.known().take()?;
-        if known.worker != worker.info.pid || wanted.len() <= READ_BACK {
+        if known.worker != worker.info.pid || wanted.server_count() <= READ_BACK {
             return None;
         }
         let steps = steps(&known, wanted)?;
