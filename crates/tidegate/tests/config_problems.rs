@@ -111,12 +111,8 @@ fn an_unknown_key_that_is_repeated_is_told_as_such() {
     "6:23: nodes.finalizer.enable: unknown key; cure: did you mean `enabled`?"
 )]
 #[case(
-    "nodes: { notReady: probe }",
-    "6:20: nodes.notReady: \"probe\" is not in this version of tidegate; cure: write drain: no new connections, those it has live until the drain timeout"
-)]
-#[case(
     "nodes: { notReady: drian }",
-    "6:20: nodes.notReady: \"drian\" is none of drain, remove; cure: did you mean drain?"
+    "6:20: nodes.notReady: \"drian\" is none of drain, probe, remove; cure: did you mean drain?"
 )]
 #[case(
     "nodes: { selector: \"a of (b)\" }",
@@ -239,8 +235,28 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
     "5:67: warning: listeners[1].sourceRanges[0]: 10.0.0.1/8 has bits set beyond its length; 10.0.0.0/8 is used; cure: write 10.0.0.0/8"
 )]
 #[case(
-    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { tcp: {} } }"#,
-    "5:52: listeners[1].probe: not in this version of tidegate; cure: remove it; nodes are judged by what Kubernetes reports"
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { tcp: {}, http: {} } }"#,
+    "5:59: listeners[1].probe: tcp and http are chosen; one question is asked; cure: leave one of them"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { http: { path: healthz } } }"#,
+    "5:75: listeners[1].probe.http.path: \"healthz\" does not begin with /; cure: write a path like /healthz"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { interval: 10ms } }"#,
+    "5:71: listeners[1].probe.interval: nodes would do little but answer; cure: write 50ms or longer"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { timeout: 5m } }"#,
+    "5:70: listeners[1].probe.timeout: is out of range; cure: write a time from 10ms to 1m"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { fall: 0 } }"#,
+    "5:67: listeners[1].probe.fall: 0 is out of range; cure: write a whole number from 1 to 100"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", protocol: udp, targetPort: 80, probe: { tcp: {} } }"#,
+    "5:81: listeners[1].probe.tcp: a UDP port cannot be asked for a connection; cure: add the port of something on the same node that speaks TCP: `http: { port: 10256, path: /healthz }` asks kube-proxy"
 )]
 #[case(
     r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, follow: {} }"#,
@@ -248,7 +264,7 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
 )]
 #[case(
     "http",
-    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty"
+    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty, probe"
 )]
 fn one_more_listener_is_one_problem(#[case] listener: &str, #[case] expected: &str) {
     let first = "targetPort: 80 }\n";
@@ -260,6 +276,9 @@ fn one_more_listener_is_one_problem(#[case] listener: &str, #[case] expected: &s
 #[case(r#"{ name: b, bind: "0.0.0.0:80", protocol: udp, targetPort: 80 }"#)]
 #[case(r#"{ name: b, bind: "[::]:80", targetPort: 80 }"#)]
 #[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, sourceRanges: [], proxyProtocol: none, protocol: }"#)]
+#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { none: {} } }"#)]
+#[case(r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { https: { port: 10257 }, interval: 1s, fall: 5 } }"#)]
+#[case(r#"{ name: b, bind: "0.0.0.0:81", protocol: udp, targetPort: 53, probe: { http: { port: 10256, path: /healthz } } }"#)]
 fn what_does_not_clash_is_no_problem(#[case] listener: &str) {
     let first = "targetPort: 80 }\n";
     let text = GOOD.replace(first, &format!("{first}  - {listener}\n"));

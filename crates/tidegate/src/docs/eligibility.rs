@@ -24,7 +24,12 @@ Two nodes with one address: an active member keeps it; else the node that is Rea
 ## Guards
 
 The rules speak about one node, the guards about all of them. What a guard holds back is shown by `tidegate status`, with the nodes,
-since when, and why.
+since when, why, and the command that lets it through: `tidegate override GUARD --for 10m --why TEXT` (recorded, and over by itself; not
+`never-empty`).
+
+Each load balancer asks its nodes itself (`listeners[].probe` in [config.md](config.md)) and sends nothing new to whoever does not answer it, whatever
+the table says: guards `half`, `velocity`, `all-failing` and `never-empty` bound that as well, on its machine alone. What is only observed there is shown by
+`status` and `explain`, and is in no history.
 ";
 
 /// The document.
@@ -54,7 +59,8 @@ const fn meaning(guard: Guard) -> &'static str {
         Guard::Fresh => {
             "Nothing involuntary, and no `gone`, unless the last complete LIST is younger than 1.5 resyncs (90 s); and nobody \
              comes back that was sent away. A controller that takes over with such a view believes nothing of it before the next \
-             LIST; orders count all the same. The set is *frozen* meanwhile: status and metric `tidegate_frozen` say why and since when."
+             LIST; orders count all the same. The set is *frozen* meanwhile: status and metric `tidegate_frozen` say why and since when. Once it was stale, two \
+             complete LISTs, 5 s apart, have to succeed before it is believed again."
         }
         Guard::NeverEmpty => {
             "The last active node stays, whatever is observed or asked for. When all turn NotReady together, all stay: what was \
