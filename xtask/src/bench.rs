@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: figures that anyone can measure again, as ratios against a baseline of the same run.
 
+mod agent;
 mod crash;
 mod engines;
 mod floor;
 mod memory;
+mod probes;
 mod site;
 mod statistics;
 mod store;
@@ -26,6 +28,8 @@ enum What {
     Crash(crash::CrashBench),
     /// Node change at the API -> verified live in one engine, beside a bare watch and the bare engine.
     Latency(engines::Latency),
+    /// What asking 5,000 backends four times a second costs the agent.
+    Probes(probes::Probes),
     /// Resident memory of `tidegate run`.
     Memory(memory::Memory),
     /// Commit of one change: MongoDB beside SQLite and a bare fsync.
@@ -45,6 +49,7 @@ impl Bench {
                 What::Engines(engines) => engines.measure().await,
                 What::Crash(crash) => crash.measure().await,
                 What::Latency(latency) => latency.measure().await,
+                What::Probes(probes) => probes.measure().await,
                 What::Memory(memory) => memory.measure().await,
                 What::Store(store) => store.measure().await,
             }

@@ -15,6 +15,11 @@ impl Pacer {
         Self { floor, last_start: None }
     }
 
+    /// The least time between two starts.
+    pub const fn floor(&self) -> Duration {
+        self.floor
+    }
+
     /// How long to wait at `now` before starting.
     pub fn wait(&self, now: Duration) -> Duration {
         self.last_start.map_or(Duration::ZERO, |last| (last + self.floor).saturating_sub(now))

@@ -345,6 +345,17 @@ impl DriftOutcome {
     }
 }
 
+/// How often an engine is reloaded at most: each reload leaves a generation behind that lives as long as its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReloadBudget {
+    /// Milliseconds from one reload to the next, at least.
+    pub min_interval_millis: u64,
+    /// When the last one was; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+}
+
 /// Everything an agent says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -368,6 +379,9 @@ pub struct AgentStatus {
     pub backends: Vec<LiveBackend>,
     /// Engine reloads since the agent started.
     pub reloads: u64,
+    /// How far apart reloads are kept; absent for an engine that changes in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_budget: Option<ReloadBudget>,
     /// Earlier generations of the engine that still hold connections (nginx: workers shutting down).
     pub old_generations: u64,
     /// The last foreign change to what the engine serves; absent when none was found since the agent started.

@@ -13,7 +13,7 @@ use crate::ids::{ClusterName, ListenerName, LoadBalancerName, NodeName, NodeUid}
 use crate::log::{LogEntry, Phase};
 use crate::order::Order;
 use crate::position::{Position, Term};
-use crate::protocol::{BackendProbe, DriftReport, EngineHealth, LastError, Live, ProbeReport};
+use crate::protocol::{BackendProbe, DriftReport, EngineHealth, LastError, Live, ProbeReport, ReloadBudget};
 
 /// `/api/v1/status`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,9 @@ pub struct LoadBalancerStatus {
     pub backends: Vec<BackendStatus>,
     /// Engine reloads since its agent started.
     pub reloads: u64,
+    /// How far apart reloads are kept; absent for an engine that changes in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_budget: Option<ReloadBudget>,
     /// Earlier generations that still hold connections.
     pub old_generations: u64,
     /// The last foreign change to what it serves, if there was one since its agent started.

@@ -110,6 +110,7 @@ impl Agent {
             old_generations: 0,
             drift: None,
             probes: None,
+            reload_budget: None,
         }
     }
 

@@ -82,7 +82,7 @@ impl Mailbox {
         metrics: Metrics,
     ) -> (Self, watch::Receiver<Posted>) {
         let engine = &booted.worker.pipeline.engine;
-        let (board, status) = Board::new(engine.kind().as_str(), engine.version());
+        let (board, status) = Board::new(engine.kind().as_str(), engine.version(), pacer.floor());
         let mut mailbox = Self {
             inbox,
             admission: booted.admission,

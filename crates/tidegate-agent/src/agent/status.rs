@@ -1,10 +1,11 @@
 //! What the agent says of itself, kept current by the mailbox.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_core::position::Position;
-use tidegate_core::protocol::{AgentStatus, DriftOutcome, DriftReport, EngineHealth, Failure, LastError, Live};
+use tidegate_core::protocol::{AgentStatus, DriftOutcome, DriftReport, EngineHealth, Failure, LastError, Live, ReloadBudget};
 use tokio::sync::watch;
 
 use super::backends::backends;
@@ -40,7 +41,7 @@ pub struct Board {
 
 impl Board {
     /// A first status, with a reader.
-    pub fn new(engine: &str, engine_version: Option<String>) -> (Self, watch::Receiver<Posted>) {
+    pub fn new(engine: &str, engine_version: Option<String>, floor: Duration) -> (Self, watch::Receiver<Posted>) {
         let status = AgentStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             engine: engine.to_owned(),
@@ -51,6 +52,7 @@ impl Board {
             last_error: None,
             backends: Vec::new(),
             reloads: 0,
+            reload_budget: budget(floor),
             old_generations: 0,
             drift: None,
             probes: None,
@@ -129,6 +131,17 @@ impl Board {
 
     /// Counts a reload.
     pub fn reloaded(&self) {
-        self.sender.send_modify(|posted| posted.status.reloads += 1);
+        self.sender.send_modify(|Posted { status, .. }| {
+            status.reloads += 1;
+            if let Some(budget) = &mut status.reload_budget {
+                budget.last = Some(Timestamp::now());
+            }
+        });
     }
+}
+
+/// An engine without a floor changes in place.
+fn budget(floor: Duration) -> Option<ReloadBudget> {
+    let min_interval_millis = u64::try_from(floor.as_millis()).unwrap_or(u64::MAX);
+    (min_interval_millis > 0).then_some(ReloadBudget { min_interval_millis, last: None })
 }

@@ -96,7 +96,7 @@ impl FileError {
             ErrorKind::PermissionDenied => {
                 "give tidegate's user write access to the file and its directory, then push again"
             }
-            ErrorKind::NotFound => "create the directory of agent.engine.nginx.configFile",
+            ErrorKind::NotFound => "create its directory, or correct the path below agent.engine",
             _ => "check the filesystem and the kernel log (dmesg)",
         }
         .to_owned()

@@ -107,6 +107,7 @@ mod tests {
             old_generations: 0,
             drift: None,
             probes: None,
+            reload_budget: None,
         };
         assert_eq!(connections(&said), [("10.0.0.1".parse().unwrap(), 5)].into());
     }

@@ -50,6 +50,7 @@ impl Balancer {
             last_error: self.error(desired),
             backends: said.map(backends).unwrap_or_default(),
             reloads: said.map_or(0, |s| s.reloads),
+            reload_budget: said.and_then(|s| s.reload_budget),
             old_generations: said.map_or(0, |s| s.old_generations),
             drift: said.and_then(|s| s.drift.clone()),
             probes: said.and_then(|s| s.probes.clone()),

@@ -186,6 +186,7 @@ impl Publisher for FakeAgent {
             old_generations: 0,
             drift: None,
             probes: None,
+            reload_budget: None,
         })
     }
 }

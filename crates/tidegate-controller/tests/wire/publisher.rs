@@ -101,6 +101,7 @@ async fn tell(State(received): State<Received>, headers: HeaderMap) -> Response 
         old_generations: 0,
         drift: None,
         probes: None,
+        reload_budget: None,
     };
     axum::Json(status).into_response()
 }

@@ -1,32 +1,18 @@
 //! One change among thousands of backends: the shipped agent, told by a signed hook, beside the bare engine.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
-use fs_err as fs;
-use jiff::Timestamp;
-use tidegate_core::desired::{Backend, BackendState, Balance, DesiredState, Limits, Listener, Protocol, ProxyProtocol};
+use anyhow::Result;
 use tidegate_core::engine::EngineKind;
-use tidegate_core::hash::ContentHash;
-use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
-use tidegate_core::position::{Position, Revision, Term};
 use tidegate_core::probe::Probe;
-use tidegate_core::protocol::{ApplyReport, DESIRED_STATE_PATH, Outcome};
 use tidegate_core::step::Step;
-use tidegate_core::webhook::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, sign};
-use tidegate_testbed::http::Connection;
-use tidegate_testbed::process::Process;
-use tidegate_testbed::{Host, Lab, deadline, servers};
 
+use super::super::agent::{Agent, address};
 use super::super::floor::Floor;
 use super::super::statistics::Samples;
 
-const AGENT: &str = "127.0.0.1:8686";
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const LIMIT: Duration = Duration::from_secs(30);
 /// Longer than the shortest floor between two reloads of nginx.
 const IDLE: Duration = Duration::from_millis(250);
 
@@ -42,14 +28,6 @@ pub struct Times {
     pub floor: Samples,
 }
 
-/// An agent with an engine of its own.
-struct Agent {
-    secret: Secret,
-    host: Host,
-    _process: Process,
-    _lab: Lab,
-}
-
 /// As many changes for each of the two; the last backend comes and goes.
 pub async fn measure(engine: EngineKind, backends: u16, changes: u64) -> Result<Times> {
     let folder = tempfile::Builder::new().prefix("tg-bench-").tempdir()?;
@@ -58,15 +36,15 @@ pub async fn measure(engine: EngineKind, backends: u16, changes: u64) -> Result<
     let floor = Floor::start(engine, &agent.host, folder.path(), whole).await?;
     let mut times = Times::default();
     // The first one starts the engine.
-    agent.send(&agent.hook(1, backends)?).await?;
+    agent.send(&agent.hook(1, backends, Probe::none())?).await?;
     for change in 0..changes {
         let present = change % 2 == 1;
         tokio::time::sleep(IDLE).await;
         let begun = Instant::now();
         floor.change(present).await?;
         times.floor.add(begun.elapsed());
-        // The controller's work is none of this.
-        let hook = agent.hook(change + 2, backends - u16::from(!present))?;
+        // These backends do not exist. The controller's work is none of this.
+        let hook = agent.hook(change + 2, backends - u16::from(!present), Probe::none())?;
         let begun = Instant::now();
         let report = agent.send(&hook).await?;
         times.answered.add(begun.elapsed());
@@ -77,102 +55,4 @@ pub async fn measure(engine: EngineKind, backends: u16, changes: u64) -> Result<
         times.engine.add(Duration::from_micros(engine.map(|timing| timing.micros).sum()));
     }
     Ok(times)
-}
-
-impl Agent {
-    async fn start(engine: EngineKind, folder: &Path) -> Result<Self> {
-        let mut lab = Lab::new()?;
-        let host = lab.add_host("lb")?;
-        let (secret, config) = (folder.join("webhook.secret"), folder.join("agent.yaml"));
-        fs::write(&secret, SECRET)?;
-        fs::write(&config, yaml(engine, folder)?)?;
-        let (binary, file) = (crate::build::release_binary().display().to_string(), config.display().to_string());
-        let process = host.spawn("tidegate agent", &[&binary, "agent", "-c", &file], folder.join("agent.log"))?;
-        let agent: SocketAddr = AGENT.parse()?;
-        let up = deadline::until("the agent", LIMIT, || async { host.connect(agent).await.ok() }).await;
-        up.with_context(|| process.log_tail(20))?;
-        Ok(Self { secret: Secret::parse(SECRET)?, host, _process: process, _lab: lab })
-    }
-
-    /// A signed request with the state of the first `count` backends.
-    fn hook(&self, revision: u64, count: u16) -> Result<String> {
-        let body = serde_json::to_string(&state(revision, count)?)?;
-        let headers =
-            sign(std::slice::from_ref(&self.secret), &format!("bench-{revision}"), Timestamp::now(), body.as_bytes());
-        Ok(format!(
-            "POST {DESIRED_STATE_PATH} HTTP/1.1\r\nHost: {AGENT}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\
-             {ID_HEADER}: {}\r\n{TIMESTAMP_HEADER}: {}\r\n{SIGNATURE_HEADER}: {}\r\n\r\n{body}",
-            body.len(),
-            headers.id,
-            headers.timestamp,
-            headers.signature,
-        ))
-    }
-
-    /// Sends it, and gives the agent's answer.
-    async fn send(&self, hook: &str) -> Result<ApplyReport> {
-        let mut connection = Connection::from_stream(self.host.connect(AGENT.parse()?).await?);
-        let answer = connection.exchange(hook.as_bytes()).await;
-        let answer = answer.map_err(|broken| anyhow!("the agent's answer: {:?}", broken.failure))?;
-        let report: ApplyReport = serde_json::from_str(&answer.body).with_context(|| answer.body.clone())?;
-        ensure!(report.outcome == Outcome::Applied, "not applied: {}", answer.body);
-        Ok(report)
-    }
-}
-
-fn yaml(engine: EngineKind, folder: &Path) -> Result<String> {
-    let keys = match engine {
-        EngineKind::Nginx => ", minReloadInterval: 100ms".to_owned(),
-        EngineKind::Envoy => format!(", binary: {}", servers::ensure_envoy()?.display()),
-        _ => String::new(),
-    };
-    let folder = folder.display();
-    Ok(format!(
-        "cluster: {{ name: bench }}
-agent:
-  listen: {AGENT}
-  secretFiles: [{folder}/webhook.secret]
-  stateDir: {folder}/state
-  engine: {{ {engine}: {{ configFile: {folder}/live.conf{keys} }} }}
-"
-    ))
-}
-
-fn address(number: u16) -> IpAddr {
-    let [high, low] = number.to_be_bytes();
-    Ipv4Addr::new(10, 1, high, low).into()
-}
-
-fn state(revision: u64, count: u16) -> Result<DesiredState> {
-    let name = ListenerName::parse("http")?;
-    let listener = Listener {
-        name: name.clone(),
-        bind: "0.0.0.0:80".parse()?,
-        protocol: Protocol::Tcp,
-        target_port: 80,
-        balance: Balance::RoundRobin,
-        proxy_protocol: ProxyProtocol::None,
-        source_ranges: Vec::new(),
-        allow_empty: false,
-        limits: Limits::default(),
-        // These backends do not exist.
-        probe: Some(Probe::none()),
-    };
-    let backend = |number| {
-        let node = NodeName::parse(format!("w{number}"))?;
-        anyhow::Ok(Backend { node, address: address(number), port: 80, state: BackendState::Active })
-    };
-    let pool: Vec<Backend> = (0..count).map(backend).collect::<Result<_>>()?;
-    let position = Position { term: Term(1), revision: Revision(revision) };
-    let mut state = DesiredState {
-        cluster: ClusterName::parse("bench")?,
-        position,
-        hash: ContentHash::of_bytes(b""),
-        listeners: vec![listener],
-        pools: [(name, pool)].into(),
-        overrides: std::collections::BTreeMap::new(),
-    };
-    state.hash = state.content_hash();
-    Ok(state)
 }

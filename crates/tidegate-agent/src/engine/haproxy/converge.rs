@@ -21,6 +21,8 @@ use crate::engine::{Confirmation, daemon, failure};
 /// Loading 5,000 servers takes 0.4 s.
 const DEADLINE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(3);
+/// A master that is not found for this long has ended, and is not between two of its execs.
+const GONE: Duration = Duration::from_secs(1);
 /// When nobody can be asked whether an earlier worker stopped (a master without a socket), it is waited for no longer.
 const UNKNOWN_LIMIT: Duration = Duration::from_secs(1);
 /// A worker that answers nothing for this long moves nothing either.
@@ -88,6 +90,7 @@ pub struct Loading {
 impl Confirmation for Loading {
     async fn confirm(self: Box<Self>) -> Result<(), Failure> {
         let deadline = Instant::now() + DEADLINE;
+        let mut gone_since = None;
         loop {
             let asked = self.runtime.worker().await;
             if let Some(worker) = asked.ok().filter(|worker| self.is_new(worker)) {
@@ -101,12 +104,13 @@ impl Confirmation for Loading {
             if self.failed_before.zip(failed).is_some_and(|(before, now)| now > before) {
                 return Err(self.failed("the reload failed"));
             }
+            if Master::find(&self.paths.pid_file, &self.config_file).is_some() {
+                gone_since = None;
+            } else if gone_since.get_or_insert_with(Instant::now).elapsed() > GONE {
+                return Err(self.failed("it does not run"));
+            }
             if Instant::now() > deadline {
-                let gone = Master::find(&self.paths.pid_file, &self.config_file).is_none();
-                let state = if gone { "it does not run" } else { "it runs" };
-                return Err(
-                    self.failed(&format!("no answer of the new process within {} s ({state})", DEADLINE.as_secs()))
-                );
+                return Err(self.failed(&format!("no answer of the new process within {} s", DEADLINE.as_secs())));
             }
             sleep(POLL).await;
         }

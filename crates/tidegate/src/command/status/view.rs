@@ -7,10 +7,12 @@ mod replicas;
 pub use leaving::held;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use tidegate_core::guard::Override;
 use tidegate_core::log::Phase;
 use tidegate_core::protocol::{DriftOutcome, EngineHealth, Live};
+use tidegate_core::time::human;
 use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus, OverrideStatus};
 
 use crate::output::{Paint, Screen, Style, Table, one_line};
@@ -145,13 +147,24 @@ fn load_balancers(status: &ClusterStatus, screen: &Screen) -> String {
             lb.live.map_or_else(|| "-".to_owned(), |live| format!("revision {}", live.position.revision)),
             sync.to_owned(),
             lb.last_seen.map_or_else(|| "never".to_owned(), |at| screen.ago(at)),
-            lb.reloads.to_string(),
+            reloads(lb),
             lb.old_generations.to_string(),
         ];
         cells.truncate(columns);
         table.row(cells, Some((3, paint)));
     }
     table.show(screen)
+}
+
+/// `12, 1s apart`: what each of them leaves behind lives as long as its connections.
+fn reloads(lb: &LoadBalancerStatus) -> String {
+    match &lb.reload_budget {
+        Some(budget) => {
+            let apart = human(Duration::from_millis(budget.min_interval_millis));
+            format!("{}, {apart} apart", lb.reloads)
+        }
+        None => lb.reloads.to_string(),
+    }
 }
 
 fn engine(lb: &LoadBalancerStatus) -> String {
