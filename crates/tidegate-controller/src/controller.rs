@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod finalizers;
 mod gather;
+mod holds;
 mod housekeeper;
 mod input;
 mod latency;

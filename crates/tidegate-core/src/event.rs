@@ -2,6 +2,7 @@
 
 use crate::eligibility::{Class, Rule};
 use crate::finalizer::Release;
+use crate::guard::Hold;
 use crate::ids::{NodeName, NodeUid};
 use crate::log::{Change, LogEntry, Phase};
 
@@ -63,6 +64,19 @@ pub fn event_of_release(node: &NodeName, uid: &NodeUid, release: Release, waits_
             "the finalizer was taken off at its deadline, before the node was out of every load balancer: {waits_for}"
         )),
     })
+}
+
+/// The Event of a change that a guard holds back.
+pub fn event_of_hold(hold: &Hold) -> NodeEvent {
+    let Hold { guard, uid, node, rule, reason } = hold;
+    NodeEvent {
+        node: node.clone(),
+        uid: uid.clone(),
+        severity: Severity::Warning,
+        reason: "HeldByGuard",
+        action: "Keep",
+        note: bounded(format!("guard {guard} keeps it as it is, though rule {rule} says otherwise: {reason}")),
+    }
 }
 
 fn bounded(mut note: String) -> String {

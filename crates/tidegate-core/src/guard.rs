@@ -120,7 +120,9 @@ impl Freshness {
 pub struct Hold {
     /// Which guard.
     pub guard: Guard,
-    /// The node that stays as it is.
+    /// The node that stays as it is, for ever.
+    pub uid: NodeUid,
+    /// Its name.
     pub node: NodeName,
     /// What the table wanted.
     pub rule: Rule,
@@ -273,6 +275,7 @@ impl Checked {
         self.passed = passed;
         self.held.extend(held.into_iter().map(|c| Hold {
             guard,
+            uid: c.uid,
             node: c.node,
             rule: c.rule,
             reason: reason.to_owned(),

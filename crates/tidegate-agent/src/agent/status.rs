@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_core::position::Position;
-use tidegate_core::protocol::{AgentStatus, DriftOutcome, DriftReport, EngineHealth, Failure, LastError, Live, ReloadBudget};
+use tidegate_core::protocol::{
+    AgentStatus, DriftOutcome, DriftReport, EngineHealth, Failure, LastError, Live, ReloadBudget,
+};
 use tokio::sync::watch;
 
 use super::backends::backends;

@@ -101,6 +101,8 @@ impl Prober {
 struct Slot {
     target: Arc<Target>,
     tally: Tally,
+    /// Whether its verdict was told: what an earlier process knew is told with the first answer.
+    told: bool,
     life: u64,
 }
 
@@ -192,7 +194,7 @@ impl Task {
             self.slots.push(None);
         }
         if let Some(place) = self.slots.get_mut(slot) {
-            *place = Some(Slot { target: target.clone(), tally, life: self.lives });
+            *place = Some(Slot { target: target.clone(), tally, told: false, life: self.lives });
         }
         self.index.insert(target, slot);
         Turn { slot, life: self.lives }
@@ -219,7 +221,11 @@ impl Task {
         // What could not be asked is no reason to ask sooner: that would make a shortage worse.
         let calm = !matches!(answer, Answer::Failed(_));
         self.schedule.after(pace.next(calm, now.saturating_duration_since(started)), turn, started);
-        if tenant.tally.note(answer, &pace) {
+        let is_answer = !matches!(answer, Answer::Unasked(_));
+        let changed = tenant.tally.note(answer, &pace);
+        let first = is_answer && !tenant.told && tenant.tally.verdict() != Verdict::Unknown;
+        if changed || first {
+            tenant.told = true;
             let report = Report {
                 verdict: tenant.tally.verdict(),
                 since: Timestamp::now(),

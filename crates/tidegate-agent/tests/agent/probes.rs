@@ -208,6 +208,7 @@ async fn an_agent_that_restarts_sends_nothing_to_who_was_dead() {
     assert_eq!(rig.live_text(), text, "nothing was rendered anew");
     assert_eq!(agent.status().reloads, 0);
     assert!(!answers(vip).contains(&dead));
+    until_out(&agent, &[dead]).await;
     backends[2].live_again();
     let serves = |_: &AgentStatus| answers(vip).contains(&dead);
     tokio::time::timeout(LIMIT, agent.wait_until(serves)).await.unwrap();

@@ -22,6 +22,7 @@ use super::debounce::Debounce;
 use super::events::Events;
 use super::finalizers::Finalizers;
 use super::gather::Gather;
+use super::holds::Holds;
 use super::housekeeper::Housekeeper;
 use super::input::Input;
 use super::latency::Latency;
@@ -55,6 +56,7 @@ pub(super) struct Reconciler {
     tasks: Tasks,
     housekeeper: Housekeeper,
     events: Events,
+    holds: Holds,
     finalizers: Finalizers,
     claim: Claim,
     departures: Departures,
@@ -88,6 +90,7 @@ impl Reconciler {
         Self {
             housekeeper: Housekeeper::new(&shared, sender.clone(), &tasks),
             events: Events::new(&shared, &tasks),
+            holds: Holds::default(),
             finalizers: Finalizers::new(&shared, sender.clone(), tasks.clone()),
             claim: Claim::new(&shared),
             gather: Gather::new(&shared, sender.clone(), tasks.clone()),

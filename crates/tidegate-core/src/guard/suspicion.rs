@@ -27,6 +27,8 @@ pub struct Signs {
 pub struct Suspicion {
     /// Complete LISTs since the last plan in which everyone seemed to fail.
     clean: Option<u8>,
+    /// Whether everyone seemed to fail in the last plan: then another LIST would say the same.
+    is_failing: bool,
     drop: Option<Drop>,
 }
 
@@ -51,7 +53,7 @@ impl Suspicion {
 
     /// Whether complete LISTs are waited for.
     pub fn wants_lists(&self) -> bool {
-        self.clean.is_some() || self.drop.as_ref().is_some_and(|drop| !drop.confirmed)
+        (self.clean.is_some() && !self.is_failing) || self.drop.as_ref().is_some_and(|drop| !drop.confirmed)
     }
 
     /// When the second look may be taken.
@@ -61,6 +63,7 @@ impl Suspicion {
 
     /// Takes in what a plan found.
     pub fn take(&mut self, signs: &Signs, now: Timestamp) {
+        self.is_failing = signs.all_failing;
         if signs.all_failing {
             self.clean = Some(0);
         }

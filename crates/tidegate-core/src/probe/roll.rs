@@ -3,7 +3,7 @@
 //! A prober can be wrong about everything at once (its own network is gone), so it is believed only about a few. What it
 //! is not believed about goes on being served, and is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -48,13 +48,12 @@ pub struct Asked<'a> {
     pub is_sick: bool,
 }
 
-type Place = (ListenerName, IpAddr);
-
 /// Who stands behind the listeners, and how: what judging again and again has to remember. Times are those of a monotonic
 /// clock, since any moment.
 #[derive(Clone, Debug, Default)]
 pub struct Roll {
-    places: BTreeMap<Place, Standing>,
+    /// Of the listeners whose backends are asked.
+    places: BTreeMap<ListenerName, HashMap<IpAddr, Standing>>,
 }
 
 /// How one address stands behind one listener.
@@ -84,12 +83,13 @@ impl Roll {
     /// A roll on which these are out already: as an earlier process of this machine left them.
     pub fn with_out(desired: &DesiredState, overlay: &Overlay, now: Duration) -> Self {
         let mut roll = Self::default();
-        for listener in &desired.listeners {
-            for backend in desired.pool(&listener.name).iter().filter(|b| b.is_active()) {
+        for listener in desired.listeners.iter().filter(|l| l.probing().check.is_some()) {
+            let standing = |backend: &Backend| {
                 let out = overlay.is_out(&listener.name, backend.address);
-                let standing = if out { Standing::Out { since: now } } else { Standing::In };
-                roll.places.insert((listener.name.clone(), backend.address), standing);
-            }
+                (backend.address, if out { Standing::Out { since: now } } else { Standing::In })
+            };
+            let active = desired.pool(&listener.name).iter().filter(|b| b.is_active());
+            roll.places.insert(listener.name.clone(), active.map(standing).collect());
         }
         roll
     }
@@ -98,16 +98,16 @@ impl Roll {
     pub fn judge(&mut self, desired: &DesiredState, asked: &Asked<'_>, limits: &Limits, now: Duration) -> Judgement {
         let mut judgement = Judgement::default();
         let mut places = BTreeMap::new();
-        for listener in &desired.listeners {
+        // Who is not asked is believed.
+        for listener in desired.listeners.iter().filter(|l| l.probing().check.is_some()) {
             let mut bench = self.bench(desired, listener, asked.verdict);
             bench.admit(asked.is_sick);
             bench.take_out(limits, now, &mut judgement);
-            for seat in bench.seats {
-                if seat.standing != Standing::In {
-                    judgement.overlay.take_out(listener.name.clone(), seat.backend.address);
-                }
-                places.insert((listener.name.clone(), seat.backend.address), seat.standing);
+            for seat in bench.seats.iter().filter(|seat| seat.standing != Standing::In) {
+                judgement.overlay.take_out(listener.name.clone(), seat.backend.address);
             }
+            let standings = bench.seats.iter().map(|seat| (seat.backend.address, seat.standing)).collect();
+            places.insert(listener.name.clone(), standings);
         }
         self.places = places;
         judgement
@@ -120,12 +120,12 @@ impl Roll {
         verdict: &dyn Fn(&Target) -> Verdict,
     ) -> Bench<'a> {
         let probe = listener.probing();
+        let known = self.places.get(&listener.name);
         let active = desired.pool(&listener.name).iter().filter(|b| b.is_active());
         let seat = |backend: &'a Backend| {
-            // Who is not asked is believed.
             let verdict = probe.target(backend).map_or(Verdict::Up, |target| verdict(&target));
-            let known = self.places.get(&(listener.name.clone(), backend.address));
-            Seat { backend, verdict, standing: known.copied().unwrap_or(Standing::New) }
+            let standing = known.and_then(|known| known.get(&backend.address));
+            Seat { backend, verdict, standing: standing.copied().unwrap_or(Standing::New) }
         };
         Bench { listener, seats: active.map(seat).collect() }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use tidegate_core::event::events_of;
+use tidegate_core::event::{event_of_hold, events_of};
 use tidegate_core::ids::{LoadBalancerName, NodeUid};
 use tidegate_core::log::{Decision, LogEntry};
 use tidegate_core::mutant::{Mutant, planted};
@@ -66,6 +66,7 @@ impl Reconciler {
         self.watch_departures();
         self.look_ahead(&plan);
         self.mind_finalizers(&plan);
+        self.tell_holds(&plan);
         self.show(&plan);
         Ok(())
     }
@@ -238,6 +239,14 @@ impl Reconciler {
             self.gather.plan_again();
         }
         Ok(())
+    }
+
+    /// Says what is held back. A follower would say the same as the leader.
+    fn tell_holds(&mut self, plan: &Plan) {
+        let Some(tenure) = self.record.tenure() else { return };
+        for hold in self.holds.tell(&plan.holds) {
+            self.events.tell(tenure, event_of_hold(hold));
+        }
     }
 
     /// Notes what the plan waits for.

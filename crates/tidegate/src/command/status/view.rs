@@ -12,8 +12,8 @@ use std::time::Duration;
 use tidegate_core::guard::Override;
 use tidegate_core::log::Phase;
 use tidegate_core::protocol::{DriftOutcome, EngineHealth, Live};
-use tidegate_core::time::human;
 use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus, OverrideStatus};
+use tidegate_core::time::human;
 
 use crate::output::{Paint, Screen, Style, Table, one_line};
 
