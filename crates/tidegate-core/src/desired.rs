@@ -81,6 +81,24 @@ pub struct Listener {
     pub probe: Option<Probe>,
 }
 
+impl Listener {
+    /// A TCP listener with the defaults of the configuration.
+    pub fn tcp(name: ListenerName, bind: SocketAddr, target_port: u16) -> Self {
+        Self {
+            name,
+            bind,
+            protocol: Protocol::Tcp,
+            target_port,
+            balance: Balance::default(),
+            proxy_protocol: ProxyProtocol::default(),
+            source_ranges: Vec::new(),
+            allow_empty: false,
+            limits: Limits::default(),
+            probe: None,
+        }
+    }
+}
+
 /// Bounds of a listener's connections; what is absent is left to the engine's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

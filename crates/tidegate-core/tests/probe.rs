@@ -7,9 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tidegate_core::desired::{
-    Backend, BackendState, Balance, DesiredState, Limits as Bounds, Listener, Protocol, ProxyProtocol,
-};
+use tidegate_core::desired::{Backend, BackendState, DesiredState, Listener, Protocol};
 use tidegate_core::guard::{Guard, Limits};
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
@@ -21,18 +19,7 @@ fn address(n: u8) -> IpAddr {
 }
 
 fn listener(protocol: Protocol) -> Listener {
-    Listener {
-        name: ListenerName::parse("http").unwrap(),
-        bind: SocketAddr::new(address(250), 80),
-        protocol,
-        target_port: 80,
-        balance: Balance::RoundRobin,
-        proxy_protocol: ProxyProtocol::None,
-        source_ranges: Vec::new(),
-        allow_empty: false,
-        limits: Bounds::default(),
-        probe: None,
-    }
+    Listener { protocol, ..Listener::tcp(ListenerName::parse("http").unwrap(), SocketAddr::new(address(250), 80), 80) }
 }
 
 fn state_of(listener: Listener, active: impl IntoIterator<Item = u8>) -> DesiredState {

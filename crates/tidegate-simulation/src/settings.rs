@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tidegate_controller::ControllerSettings;
-use tidegate_core::desired::{Balance, Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::Listener;
 use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::ListenerName;
 use tidegate_core::lease::LeasePolicy;
@@ -25,16 +25,9 @@ pub(crate) fn settings(holder: String) -> ControllerSettings {
 }
 
 pub(crate) fn listeners() -> Vec<Listener> {
-    vec![Listener {
-        name: ListenerName::parse("http").expect("letters are a name"),
-        bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)),
-        protocol: Protocol::Tcp,
-        target_port: 80,
-        balance: Balance::RoundRobin,
-        proxy_protocol: ProxyProtocol::None,
-        source_ranges: Vec::new(),
-        allow_empty: false,
-        limits: tidegate_core::desired::Limits::default(),
-        probe: None,
-    }]
+    vec![Listener::tcp(
+        ListenerName::parse("http").expect("letters are a name"),
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)),
+        80,
+    )]
 }

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tidegate_core::policy::EXCLUDE_LABEL;
+use tidegate_testbed::deadline;
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, left};
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::{Site, SiteOptions};
 
 /// Every named point; `#2` is the second time it is reached after a start: the first commit of a process
 /// is its election, the second one the change.
+/// A probe's first answer may cause one more apply.
+const SWEPT: Duration = Duration::from_secs(10);
+
 const POINTS: &[&str] = &[
     "commit:begin#1",
     "commit:inserted#1",
@@ -66,7 +70,11 @@ async fn crash(scene: &mut Scenario, point: &str, excluded: bool) -> Result<()> 
     scene.wait_up().await?;
     scene.wait("the change live", |status| in_sync(status) && left(status, "worker-1") == excluded).await?;
     check_live_file(scene).await?;
-    no_temporary_files(scene.site.folder())
+    let folder = scene.site.folder();
+    let clean = deadline::until("what the crash left being gone", SWEPT, || {
+        std::future::ready(no_temporary_files(folder).ok())
+    });
+    clean.await.map(drop).with_context(|| format!("{:?}", no_temporary_files(folder)))
 }
 
 /// The file at the live path is complete and passes nginx's own check.

@@ -58,7 +58,10 @@ fn run_serves_what_is_recorded_and_traffic_outlives_it() {
     });
     assert_eq!(status["nodes"][0]["name"], "worker-1");
     assert!(status["frozen"]["reason"].is_string());
-    let metrics = get(api, "/metrics").unwrap().1;
+    let metrics = wait_for("what the probes found", || {
+        let text = get(api, "/metrics")?.1;
+        text.contains("tidegate_probe_up{").then_some(text)
+    });
     let agents = r#"tidegate_apply_total{engine="nginx",result="applied"}"#;
     assert!(metrics.contains(agents), "the agent's metrics are on the same page:\n{metrics}");
     check_metrics_document(&metrics);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use fs_err as fs;
 use jiff::Timestamp;
-use tidegate_core::desired::{Backend, BackendState, Balance, DesiredState, Limits, Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::{Backend, BackendState, DesiredState, Listener};
 use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
@@ -99,18 +99,7 @@ pub fn address(number: u16) -> IpAddr {
 
 fn state(revision: u64, count: u16, probe: Probe) -> Result<DesiredState> {
     let name = ListenerName::parse("http")?;
-    let listener = Listener {
-        name: name.clone(),
-        bind: "0.0.0.0:80".parse()?,
-        protocol: Protocol::Tcp,
-        target_port: 80,
-        balance: Balance::RoundRobin,
-        proxy_protocol: ProxyProtocol::None,
-        source_ranges: Vec::new(),
-        allow_empty: false,
-        limits: Limits::default(),
-        probe: Some(probe),
-    };
+    let listener = Listener { probe: Some(probe), ..Listener::tcp(name.clone(), "0.0.0.0:80".parse()?, 80) };
     let backend = |number| {
         let node = NodeName::parse(format!("w{number}"))?;
         anyhow::Ok(Backend { node, address: address(number), port: 80, state: BackendState::Active })

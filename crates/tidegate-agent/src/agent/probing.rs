@@ -51,7 +51,9 @@ pub struct Probing {
     origin: Instant,
     /// When the verdicts come to something else by time alone.
     wake_at: Option<Instant>,
-    /// Who was never asked before, and how long an apply waits for their first answers.
+    /// Who is asked.
+    asked: BTreeSet<Target>,
+    /// Who of them was not asked before, and how long an apply waits for their first answers.
     newcomers: BTreeSet<Target>,
     patience: Option<Instant>,
 }
@@ -61,12 +63,13 @@ impl Probing {
     pub fn start(settings: Option<ProbeSettings>, newest: Option<&Content>) -> Self {
         let prober = settings.map(|settings| Prober::start(settings.sources));
         let mut roll = Roll::default();
-        let mut overlay = Arc::default();
+        let (mut overlay, mut asked) = (Arc::default(), BTreeSet::new());
         if let (Some(prober), Some(content)) = (&prober, newest) {
             roll = Roll::with_out(&content.desired, &content.overlay, Duration::ZERO);
             overlay = content.overlay.clone();
             let out = |name: &ListenerName, b: &Backend| content.overlay.is_out(name, b.address);
-            prober.begin(targets(&content.desired, |_, _| true), targets(&content.desired, out));
+            asked = targets(&content.desired, |_, _| true);
+            prober.begin(asked.clone(), targets(&content.desired, out));
         }
         Self {
             prober,
@@ -75,6 +78,7 @@ impl Probing {
             overlay,
             origin: Instant::now(),
             wake_at: None,
+            asked,
             newcomers: BTreeSet::new(),
             patience: None,
         }
@@ -112,16 +116,17 @@ impl Probing {
     pub fn want(&mut self, desired: &DesiredState) {
         let Some(prober) = &self.prober else { return };
         let wanted = targets(desired, |_, _| true);
-        let new = |t: &&Target| !self.findings.reports.contains_key(*t);
-        let first = self.findings.reports.is_empty();
-        self.newcomers = wanted.iter().filter(new).filter(|_| !first).cloned().collect();
+        // Of the first state all are needed, whatever they answer.
+        let first = self.asked.is_empty();
+        self.newcomers = wanted.iter().filter(|t| !first && !self.asked.contains(*t)).cloned().collect();
         // As long as the slowest good answer may take.
         let patience = self.newcomers.iter().map(|target| target.pace.timeout).max();
         self.patience = patience.map(|patience| Instant::now() + patience);
         if self.findings.reports.keys().any(|target| !wanted.contains(target)) {
             Arc::make_mut(&mut self.findings).reports.retain(|target, _| wanted.contains(target));
         }
-        prober.want(wanted);
+        prober.want(wanted.clone());
+        self.asked = wanted;
     }
 
     /// Takes in what the prober says.

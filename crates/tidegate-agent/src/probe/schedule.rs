@@ -81,8 +81,8 @@ mod tests {
                 *asked.get_mut(turn.slot).unwrap() += 1;
                 schedule.after(interval, turn, tick_end);
             }
-            // 200 in 10 ms on average: no burst is twice that, none is missing.
-            assert!((100..400).contains(&in_tick), "{in_tick} in tick {tick}");
+            // 200 in 10 ms on average: no burst is twice that. Where the first round goes over into the second, some are fewer.
+            assert!((60..400).contains(&in_tick), "{in_tick} in tick {tick}");
         }
         assert!(asked.iter().all(|n| (3..=5).contains(n)), "{:?}", asked.iter().max());
     }

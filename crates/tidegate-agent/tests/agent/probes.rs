@@ -216,6 +216,22 @@ async fn an_agent_that_restarts_sends_nothing_to_who_was_dead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_agent_waits_for_the_first_answer_of_a_new_backend_and_reloads_once() {
+    let mut rig = Rig::new();
+    let backends = std::array::from_fn::<_, 3, _>(|_| Backend::start());
+    let vip = rig.free_port();
+    let [a, b, c] = &backends;
+    let agent = start(&mut rig, ProbeSettings::default()).await;
+    agent.submit(of(1, &http(vip), &[a, b])).await.unwrap();
+    agent.shutdown().await;
+    let agent = start(&mut rig, ProbeSettings::default()).await;
+    let report = agent.submit(of(2, &http(vip), &[a, b, c])).await.unwrap();
+    assert_eq!((report.outcome, agent.status().reloads), (Outcome::Applied, 1));
+    assert!(answers(vip).contains(&c.at.port()), "live with its own state, not after it");
+    agent.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_hangs_or_errs_is_found_by_its_http_answer() {
     let mut rig = Rig::new();
     let backends = std::array::from_fn::<_, 3, _>(|_| Backend::start());

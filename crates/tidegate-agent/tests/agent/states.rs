@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use tidegate_core::desired::{Backend, BackendState, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::{Backend, BackendState, DesiredState, Listener};
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
 use tidegate_core::position::{Position, Revision, Term};
@@ -12,18 +12,7 @@ pub fn position(term: u64, revision: u64) -> Position {
 }
 
 pub fn listener(name: &str, bind: SocketAddr) -> Listener {
-    Listener {
-        name: ListenerName::parse(name).unwrap(),
-        bind,
-        protocol: Protocol::Tcp,
-        target_port: 80,
-        balance: Balance::RoundRobin,
-        proxy_protocol: ProxyProtocol::None,
-        source_ranges: Vec::new(),
-        allow_empty: false,
-        limits: tidegate_core::desired::Limits::default(),
-        probe: None,
-    }
+    Listener::tcp(ListenerName::parse(name).unwrap(), bind, 80)
 }
 
 pub fn backend(node: &str, address: IpAddr, port: u16) -> Backend {

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use tidegate_controller::{
     ApiState, Clock, Controller, ControllerError, ControllerSettings, LeaseClient, NodeSource, Publisher, Seams,
 };
-use tidegate_core::desired::{Balance, Listener, Protocol, ProxyProtocol};
+use tidegate_core::desired::Listener;
 use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName, NodeUid};
 use tidegate_core::lease::LeasePolicy;
@@ -98,18 +98,7 @@ pub fn announce_end(node: &mut Node) {
 }
 
 pub fn listener() -> Listener {
-    Listener {
-        name: ListenerName::parse("http").unwrap(),
-        bind: "0.0.0.0:80".parse::<SocketAddr>().unwrap(),
-        protocol: Protocol::Tcp,
-        target_port: 80,
-        balance: Balance::RoundRobin,
-        proxy_protocol: ProxyProtocol::None,
-        source_ranges: Vec::new(),
-        allow_empty: false,
-        limits: tidegate_core::desired::Limits::default(),
-        probe: None,
-    }
+    Listener::tcp(ListenerName::parse("http").unwrap(), SocketAddr::from(([0, 0, 0, 0], 80)), 80)
 }
 
 pub fn settings(holder: &str) -> ControllerSettings {

@@ -22,18 +22,7 @@ const LINES: &str = "{% for l in listeners %}{{ l.backends.lines(\",\") }}/{{ l.
 
 fn state(pool: Vec<Backend>, proxy_protocol: ProxyProtocol) -> DesiredState {
     let name = tidegate_core::ids::ListenerName::parse("http").unwrap();
-    let listener = Listener {
-        name: name.clone(),
-        bind: "0.0.0.0:80".parse().unwrap(),
-        protocol: Protocol::Tcp,
-        target_port: 80,
-        balance: Balance::RoundRobin,
-        proxy_protocol,
-        source_ranges: Vec::new(),
-        allow_empty: false,
-        limits: tidegate_core::desired::Limits::default(),
-        probe: None,
-    };
+    let listener = Listener { proxy_protocol, ..Listener::tcp(name.clone(), "0.0.0.0:80".parse().unwrap(), 80) };
     DesiredState {
         cluster: ClusterName::parse("c").unwrap(),
         position: Position { term: Term(1), revision: Revision(1) },
