@@ -11,11 +11,11 @@ use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, left};
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::{Site, SiteOptions};
 
-/// Every named point; `#2` is the second time it is reached after a start: the first commit of a process
-/// is its election, the second one the change.
 /// A probe's first answer may cause one more apply.
 const SWEPT: Duration = Duration::from_secs(10);
 
+/// Every named point; `#2` is the second time it is reached after a start: the first commit of a process
+/// is its election, the second one the change.
 const POINTS: &[&str] = &[
     "commit:begin#1",
     "commit:inserted#1",
