@@ -63,7 +63,7 @@ async fn a_file_that_was_cut_is_refused() {
         match store.start().await {
             // SQLite reads what is missing of its last page as zeros, which may not matter.
             Ok(state) => {
-                assert!(length > whole.len() - 4_096 && state == store.state, "{length} of {} bytes", whole.len())
+                assert!(length > whole.len() - 4_096 && state == store.state, "{length} of {} bytes", whole.len());
             }
             Err(error) => assert_for_people(&error, &store.path()),
         }
