@@ -259,6 +259,10 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
     "5:81: listeners[1].probe.tcp: a UDP port cannot be asked for a connection; cure: add the port of something on the same node that speaks TCP: `http: { port: 10256, path: /healthz }` asks kube-proxy"
 )]
 #[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, proxyProtocol: v1, probe: { http: {} } }"#,
+    "5:86: listeners[1].probe.http: the target port expects the PROXY protocol, which a probe does not speak; cure: add the port of a health endpoint: `http: { port: 10254, path: /healthz }`"
+)]
+#[case(
     r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, follow: {} }"#,
     "5:52: listeners[1].follow: not in this version of tidegate; cure: remove it, or select the nodes that run the ingress with nodes.selector"
 )]

@@ -73,19 +73,21 @@ fn an_accepted_connection_counts_for_the_one_who_opened_it() {
 fn closing_is_seen_at_once_and_what_only_waits_is_not_counted() {
     let (listener, at) = accepting(own_address().into());
     let pair = || (TcpStream::connect(at).unwrap(), listener.accept().unwrap().0);
-    let (idle, half_closed_by_us, half_closed_by_them, closed) = (pair(), pair(), pair(), pair());
-    assert_eq!(count(at), 4);
+    let (idle, half_closed_by_us, half_closed_by_them) = (pair(), pair(), pair());
+    assert_eq!(count(at), 3);
     half_closed_by_us.0.shutdown(Shutdown::Write).unwrap();
     half_closed_by_them.1.shutdown(Shutdown::Write).unwrap();
     until("both are half closed", || [FIN_WAIT2, CLOSE_WAIT].iter().all(|s| states(at).iter().any(|t| t == s)));
-    assert_eq!(count(at), 4, "an answer may still come: {:?}", states(at));
+    assert_eq!(count(at), 3, "an answer may still come: {:?}", states(at));
 
-    // The end that closes first keeps the connection in mind.
-    let (client, server) = closed;
-    drop(client);
-    drop(server);
-    until("it waits", || states(at).iter().any(|s| s == TIME_WAIT));
-    assert_eq!((count(at), states(at).len()), (3, 4));
+    // The end that closes first keeps the connection in mind; a kernel in a hurry may forget it, so that another has to close.
+    until("one waits", || {
+        let (client, server) = pair();
+        drop(client);
+        drop(server);
+        states(at).iter().any(|s| s == TIME_WAIT)
+    });
+    assert_eq!(count(at), 3, "{:?}", states(at));
     drop((idle, half_closed_by_us, half_closed_by_them));
     until("nothing is left but waiting ones", || count(at) == 0);
     assert!(states(at).iter().all(|s| s == TIME_WAIT), "{:?}", states(at));

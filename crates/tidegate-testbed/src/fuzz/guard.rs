@@ -57,7 +57,8 @@ pub fn is_child() -> bool {
 pub fn guarded(test: &str, seed: u64) -> Result<String> {
     let scratch = run::current()?.scratch("fuzz")?;
     let mut child = Command::new(std::env::current_exe().context("finding this program")?);
-    child.args(["--exact", test, "--nocapture"]).env(CHILD, scratch.path());
+    // The last lines have to say what ended it, not where.
+    child.args(["--exact", test, "--nocapture"]).env(CHILD, scratch.path()).env("RUST_BACKTRACE", "0");
     let output = child.output().context("starting the child")?;
     let said = [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat();
     let Some(signal) = output.status.signal() else {

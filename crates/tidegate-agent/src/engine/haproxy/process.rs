@@ -16,6 +16,8 @@ use crate::engine::{Confirmation, daemon, failure, listening};
 /// A worker lets go of its ports within milliseconds.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 const STOP_POLL: Duration = Duration::from_millis(5);
+/// How soon a signal is sent again that does not seem to have arrived.
+const TELL_AGAIN: Duration = Duration::from_millis(500);
 
 impl Haproxy {
     /// Has the live file loaded, by a reload or by a start.
@@ -69,7 +71,13 @@ impl Haproxy {
     pub(super) async fn end(&self, master: Master) -> Result<(), Failure> {
         master.quit()?;
         let deadline = Instant::now() + STOP_LIMIT;
+        let mut told = Instant::now();
         while self.runtime.worker().await.is_ok_and(|worker| !worker.info.stopping) {
+            // A master that has just started may not have listened yet; whoever has heard does not mind.
+            if told.elapsed() > TELL_AGAIN {
+                told = Instant::now();
+                drop(master.quit());
+            }
             if Instant::now() > deadline {
                 let message = "HAProxy was told to end and goes on taking connections";
                 return Err(failure::transient(

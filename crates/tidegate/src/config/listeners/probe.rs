@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use tidegate_core::desired::Protocol;
+use tidegate_core::desired::{Protocol, ProxyProtocol};
 use tidegate_core::probe::{Check, Pace, Probe};
 
 use super::super::raw::{RawHttpProbe, RawListener, RawProbe};
@@ -63,6 +63,7 @@ pub fn check_probe(validator: &mut Validator<'_>, raw: &RawListener) {
         validator.problems.error(&probe.spot, message, "leave one of them");
     }
     check_port(validator, raw, probe);
+    check_header(validator, raw, probe);
     check_pace(validator, probe);
 }
 
@@ -79,6 +80,21 @@ fn check_port(validator: &mut Validator<'_>, raw: &RawListener, probe: &At<RawPr
     for spot in without_port.into_iter().flatten() {
         let cure = "add the port of something on the same node that speaks TCP: `http: { port: 10256, path: /healthz }` asks kube-proxy";
         validator.problems.error(spot, "a UDP port cannot be asked for a connection", cure);
+    }
+}
+
+/// A port that expects the PROXY protocol answers no plain HTTP: every node would be taken for dead.
+fn check_header(validator: &mut Validator<'_>, raw: &RawListener, probe: &At<RawProbe>) {
+    if value_or(raw.proxy_protocol.as_ref(), ProxyProtocol::None) == ProxyProtocol::None {
+        return;
+    }
+    for http in [&probe.http, &probe.https].into_iter().flatten().filter(|http| http.port.is_none()) {
+        let message = "the target port expects the PROXY protocol, which a probe does not speak";
+        validator.problems.error(
+            &http.spot,
+            message,
+            "add the port of a health endpoint: `http: { port: 10254, path: /healthz }`",
+        );
     }
 }
 
