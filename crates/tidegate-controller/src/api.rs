@@ -21,7 +21,7 @@ use tracing::error;
 
 use crate::clock::Clock;
 use crate::controller::Input;
-use crate::orders::{OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
+use crate::orders::{Answer, OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 use crate::settings::ControllerSettings;
 use crate::status::Board;
 
@@ -62,17 +62,17 @@ impl ApiState {
     }
 
     pub(crate) async fn order(&self, request: OrderRequest) -> Result<OrderReply, OrderError> {
-        let (answer, reply) = oneshot::channel();
-        let inputs = self.orders.upgrade().ok_or(OrderError::NotRunning)?;
-        inputs.send(Input::Order { request, answer }).await.map_err(|_| OrderError::NotRunning)?;
-        drop(inputs);
-        reply.await.unwrap_or(Err(OrderError::NotRunning))
+        self.ask(|answer| Input::Order { request, answer }).await
     }
 
     pub(crate) async fn override_guard(&self, request: OverrideRequest) -> Result<OverrideReply, OrderError> {
+        self.ask(|answer| Input::Override { request, answer }).await
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(Answer<T>) -> Input) -> Result<T, OrderError> {
         let (answer, reply) = oneshot::channel();
         let inputs = self.orders.upgrade().ok_or(OrderError::NotRunning)?;
-        inputs.send(Input::Override { request, answer }).await.map_err(|_| OrderError::NotRunning)?;
+        inputs.send(input(answer)).await.map_err(|_| OrderError::NotRunning)?;
         drop(inputs);
         reply.await.unwrap_or(Err(OrderError::NotRunning))
     }

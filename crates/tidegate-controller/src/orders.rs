@@ -10,6 +10,7 @@ use tidegate_core::guard::Guard;
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::order::OrderKind;
 use tidegate_core::position::Position;
+use tokio::sync::oneshot;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,9 @@ pub struct OverrideReply {
     #[serde(flatten)]
     pub position: Position,
 }
+
+/// Where the answer to a request goes.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, OrderError>>;
 
 /// Why a request was not followed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -20,9 +20,6 @@ pub use tally::{Answer, Tally, Verdict};
 
 use crate::desired::{Backend, Listener, Protocol};
 
-/// Where kube-proxy tells whether its node should be sent traffic (KEP-3836): port and path.
-pub const KUBE_PROXY_HEALTHZ: (NonZeroU16, &str) = (NonZeroU16::new(10256).unwrap(), "/healthz");
-
 /// The path of an HTTP request: what may stand in a request line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -129,9 +126,8 @@ impl Pace {
 
 impl Probe {
     /// Nothing is asked.
-    pub const fn none() -> Self {
-        let (interval, timeout) = (Duration::from_millis(250), Duration::from_millis(200));
-        Self { check: None, port: None, pace: Pace { interval, timeout, fall: 3, rise: 2 } }
+    pub fn none() -> Self {
+        Self { check: None, port: None, pace: Pace::default() }
     }
 
     /// What is done for a listener whose configuration says nothing: TCP backends are asked to accept, and datagrams

@@ -7,14 +7,11 @@ use anyhow::{Result, ensure};
 use rstest::rstest;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::status::ClusterStatus;
-use tidegate_testbed::crash::{Crash, Witness, add_address};
-use tidegate_testbed::scenario::{PORT, RunConfig, Scenario};
+use tidegate_testbed::SiteOptions;
+use tidegate_testbed::crash::{Crash, PROBES, VICTIM, Witness, probed, serving};
+use tidegate_testbed::scenario::PORT;
 use tidegate_testbed::traffic::TrafficOptions;
-use tidegate_testbed::{Site, SiteOptions};
 
-const VICTIM: &str = "worker-2";
-/// The prober asks from an address of its own, so that a witness can tell it from the traffic.
-const PROBER: &str = "10.77.0.250";
 /// After a verdict is in the status, it is live: no new connection may come later than this.
 const SETTLED: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,13 +20,11 @@ const LOOK: Duration = Duration::from_secs(1);
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn is_out(status: &ClusterStatus) -> bool {
-    let mut victims = status.load_balancers.iter().flat_map(|lb| &lb.backends).filter(|b| b.node.as_str() == VICTIM);
-    victims.all(|b| b.probe.as_ref().is_some_and(|probe| probe.out))
+    probed(status, true)
 }
 
 fn is_in(status: &ClusterStatus) -> bool {
-    let mut victims = status.load_balancers.iter().flat_map(|lb| &lb.backends).filter(|b| b.node.as_str() == VICTIM);
-    victims.all(|b| b.probe.as_ref().is_some_and(|probe| !probe.out))
+    probed(status, false)
 }
 
 /// One engine dies every death; what the others do differs only where packets vanish, are refused, or nobody answers.
@@ -48,18 +43,9 @@ fn kinds(engine: EngineKind) -> Vec<Crash> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_dies_gets_nothing_new_however_it_dies(#[case] engine: EngineKind) -> Result<()> {
     let _alone = ALONE.lock().await;
-    let config = RunConfig {
-        engine,
-        listener_extra: "probe: { http: { path: /healthz } }",
-        agent_extra: "probes: { sources: [ 10.77.0.250 ] }",
-        ..RunConfig::default()
-    };
-    let prober = PROBER.parse()?;
-    let site = Site::start(SiteOptions::without_lifecycle()).await?;
-    add_address(&site.lb(Site::LB)?.host, prober)?;
-    let mut scene = Scenario::serving_on(site, config).await?;
+    let mut scene = serving(SiteOptions::without_lifecycle(), engine, PROBES).await?;
     scene.wait("every node asked", is_in).await?;
-    let witness = Witness::start(&scene.site.lb(Site::LB)?.host, prober, scene.site.folder())?;
+    let witness = Witness::start(&scene.site)?;
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
     let victim = scene.site.worker(VICTIM)?.host.ipv4();
     let begun = SystemTime::now();

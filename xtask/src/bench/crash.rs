@@ -10,19 +10,15 @@ use fs_err as fs;
 use jiff::Zoned;
 use tidegate_core::engine::EngineKind;
 use tidegate_core::log::Phase;
-use tidegate_core::status::ClusterStatus;
+use tidegate_testbed::SiteOptions;
 use tidegate_testbed::cluster::ClusterOptions;
-use tidegate_testbed::crash::{Crash, Witness, add_address};
-use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, stands};
+use tidegate_testbed::crash::{Crash, PROBES, VICTIM, Witness, probed, serving};
+use tidegate_testbed::scenario::{PORT, Scenario, stands};
 use tidegate_testbed::traffic::{Traffic, TrafficOptions};
-use tidegate_testbed::{Site, SiteOptions};
 
 use super::engines::parse_engine;
 use super::statistics::Samples;
 
-const VICTIM: &str = "worker-2";
-/// The prober asks from an address of its own, so that the witness can tell it from the traffic.
-const PROBER: &str = "10.77.0.250";
 /// How long a node stays dead after its load balancer has noticed, and alive before it dies again.
 const PAUSE: Duration = Duration::from_millis(1_200);
 /// The goal of the time until the last new connection.
@@ -81,15 +77,7 @@ impl CrashBench {
 async fn scene(engine: EngineKind, lifecycle: bool, probes: &'static str) -> Result<Scenario> {
     let cluster = ClusterOptions { controller_manager: lifecycle, ..ClusterOptions::default() };
     let binary = crate::build::release_binary();
-    let site = Site::start(SiteOptions { cluster, binary, ..SiteOptions::default() }).await?;
-    add_address(&site.lb(Site::LB)?.host, PROBER.parse()?)?;
-    let config = RunConfig {
-        engine,
-        listener_extra: "probe: { http: { path: /healthz } }",
-        agent_extra: probes,
-        ..RunConfig::default()
-    };
-    Scenario::serving_on(site, config).await
+    serving(SiteOptions { cluster, binary, ..SiteOptions::default() }, engine, probes).await
 }
 
 fn load(scene: &Scenario) -> Result<Traffic> {
@@ -97,9 +85,9 @@ fn load(scene: &Scenario) -> Result<Traffic> {
 }
 
 async fn with_probes(engine: EngineKind, crashes: usize) -> Result<Vec<(Crash, Kind)>> {
-    let mut scene = scene(engine, false, "probes: { sources: [ 10.77.0.250 ] }").await?;
+    let mut scene = scene(engine, false, PROBES).await?;
     scene.wait("every node asked", |status| probed(status, false)).await?;
-    let witness = Witness::start(&scene.site.lb(Site::LB)?.host, PROBER.parse()?, scene.site.folder())?;
+    let witness = Witness::start(&scene.site)?;
     let traffic = load(&scene)?;
     let victim = scene.site.worker(VICTIM)?.host.ipv4();
     let mut kinds: Vec<(Crash, Kind)> = Crash::ALL.map(|crash| (crash, Kind::default())).into();
@@ -121,16 +109,10 @@ async fn with_probes(engine: EngineKind, crashes: usize) -> Result<Vec<(Crash, K
     Ok(kinds)
 }
 
-/// Whether every listener's probe of the victim has come to this.
-fn probed(status: &ClusterStatus, out: bool) -> bool {
-    let mut victims = status.load_balancers.iter().flat_map(|lb| &lb.backends).filter(|b| b.node.as_str() == VICTIM);
-    victims.all(|b| b.probe.as_ref().is_some_and(|probe| probe.out == out))
-}
-
 /// Power is lost, and only the lifecycle controller notices.
 async fn without_probes(engine: EngineKind) -> Result<(Duration, u64)> {
     let mut scene = scene(engine, true, "probes: { enabled: false }").await?;
-    let witness = Witness::start(&scene.site.lb(Site::LB)?.host, PROBER.parse()?, scene.site.folder())?;
+    let witness = Witness::start(&scene.site)?;
     let traffic = load(&scene)?;
     tokio::time::sleep(PAUSE).await;
     let victim = scene.site.worker(VICTIM)?.host.ipv4();

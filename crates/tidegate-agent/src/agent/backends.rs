@@ -19,6 +19,7 @@ pub fn backends(content: &Content, counted: Option<&Connections>, findings: Opti
     for listener in &content.desired.listeners {
         let effective = content.effective.pool(&listener.name).iter().filter(|b| b.is_active());
         let served: HashSet<IpAddr> = effective.map(|b| b.address).collect();
+        let probing = listener.probing();
         reported.extend(content.desired.pool(&listener.name).iter().map(|backend| {
             let out = backend.is_active() && !served.contains(&backend.address);
             LiveBackend {
@@ -27,7 +28,7 @@ pub fn backends(content: &Content, counted: Option<&Connections>, findings: Opti
                 address: backend.address,
                 draining: !backend.is_active(),
                 connections: counted.filter(|_| is_tcp(listener)).map(|c| c.to(far_end(backend))),
-                probe: findings.filter(|_| backend.is_active()).and_then(|f| f.of(listener, backend, out)),
+                probe: findings.filter(|_| backend.is_active()).and_then(|f| f.of(&probing, backend, out)),
             }
         }));
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidegate_core::desired::{Backend, DesiredState, Listener};
+use tidegate_core::desired::{Backend, DesiredState};
 use tidegate_core::guard::Limits;
 use tidegate_core::ids::ListenerName;
-use tidegate_core::probe::{Asked, Judgement, Overlay, ProbeHold, Roll, Target, Verdict};
+use tidegate_core::probe::{Asked, Judgement, Overlay, Probe, ProbeHold, Roll, Target, Verdict};
 use tidegate_core::protocol::{BackendProbe, ProbeReport, Sickness};
 use tidegate_core::time::elapsed;
 use tokio::time::Instant;
@@ -27,9 +27,9 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// What asking one backend of a listener came to; nothing when it is not asked, or has not answered yet.
-    pub fn of(&self, listener: &Listener, backend: &Backend, out: bool) -> Option<BackendProbe> {
-        let report = self.reports.get(&listener.probing().target(backend)?)?;
+    /// What asking one backend as a listener asks came to; nothing when it is not asked, or has not answered yet.
+    pub fn of(&self, probe: &Probe, backend: &Backend, out: bool) -> Option<BackendProbe> {
+        let report = self.reports.get(&probe.target(backend)?)?;
         let (since, trouble) = (report.since, report.trouble.clone());
         Some(BackendProbe { verdict: report.verdict, since, trouble, out })
     }
@@ -52,7 +52,7 @@ pub struct Probing {
     /// When the verdicts come to something else by time alone.
     wake_at: Option<Instant>,
     /// Who is asked.
-    asked: BTreeSet<Target>,
+    asked: Arc<BTreeSet<Target>>,
     /// Who of them was not asked before, and how long an apply waits for their first answers.
     newcomers: BTreeSet<Target>,
     patience: Option<Instant>,
@@ -63,12 +63,12 @@ impl Probing {
     pub fn start(settings: Option<ProbeSettings>, newest: Option<&Content>) -> Self {
         let prober = settings.map(|settings| Prober::start(settings.sources));
         let mut roll = Roll::default();
-        let (mut overlay, mut asked) = (Arc::default(), BTreeSet::new());
+        let (mut overlay, mut asked) = (Arc::default(), Arc::default());
         if let (Some(prober), Some(content)) = (&prober, newest) {
             roll = Roll::with_out(&content.desired, &content.overlay, Duration::ZERO);
             overlay = content.overlay.clone();
             let out = |name: &ListenerName, b: &Backend| content.overlay.is_out(name, b.address);
-            asked = targets(&content.desired, |_, _| true);
+            asked = Arc::new(targets(&content.desired, |_, _| true));
             prober.begin(asked.clone(), targets(&content.desired, out));
         }
         Self {
@@ -115,7 +115,7 @@ impl Probing {
     /// Another state is to be served: its backends are asked, and the new ones among them get a moment to answer.
     pub fn want(&mut self, desired: &DesiredState) {
         let Some(prober) = &self.prober else { return };
-        let wanted = targets(desired, |_, _| true);
+        let wanted = Arc::new(targets(desired, |_, _| true));
         // Of the first state all are needed, whatever they answer.
         let first = self.asked.is_empty();
         self.newcomers = wanted.iter().filter(|t| !first && !self.asked.contains(*t)).cloned().collect();
@@ -181,7 +181,7 @@ impl Probing {
                 let (name, node, address) = (&listener.name, &backend.node, backend.address);
                 match (self.overlay.is_out(name, address), next.is_out(name, address)) {
                     (false, true) => {
-                        let probe = self.findings.of(listener, backend, true);
+                        let probe = self.findings.of(&listener.probing(), backend, true);
                         let trouble = probe.and_then(|p| p.trouble).unwrap_or_else(|| "no answer yet".to_owned());
                         tracing::warn!(listener = %name, %node, %address, trouble, "a backend gets no new connections");
                     }

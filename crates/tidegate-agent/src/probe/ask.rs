@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
+use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use rustls::pki_types::ServerName;
@@ -116,9 +116,5 @@ async fn get(
     };
     let status = answer.map_err(said)?.status();
     let fine = status.is_success() || status.is_redirection();
-    if fine { Ok(()) } else { Err(Trouble::Said(refused(status))) }
-}
-
-fn refused(status: StatusCode) -> String {
-    format!("HTTP status {status}")
+    if fine { Ok(()) } else { Err(Trouble::Said(format!("HTTP status {status}"))) }
 }

@@ -80,13 +80,13 @@ impl Prober {
     }
 
     /// Asks these from now on. Whoever is new is asked at once, except in the first set.
-    pub fn want(&self, targets: BTreeSet<Target>) {
-        self.wanted.send_modify(|wanted| wanted.targets = Arc::new(targets));
+    pub fn want(&self, targets: Arc<BTreeSet<Target>>) {
+        self.wanted.send_modify(|wanted| wanted.targets = targets);
     }
 
     /// The first set, some of which were found dead by an earlier process.
-    pub fn begin(&self, targets: BTreeSet<Target>, down: BTreeSet<Target>) {
-        self.wanted.send_replace(Wanted { targets: Arc::new(targets), down: Arc::new(down) });
+    pub fn begin(&self, targets: Arc<BTreeSet<Target>>, down: BTreeSet<Target>) {
+        self.wanted.send_replace(Wanted { targets, down: Arc::new(down) });
     }
 
     /// The next news; waits for ever when there can be none.

@@ -65,12 +65,10 @@ fn at_balancer(balancer: &Balancer, picture: &Picture, name: &NodeName) -> NodeA
     let desired = picture.published.as_ref().filter(|_| balancer.live == picture.desired());
     let takes_new = |pool: &[Backend]| pool.iter().any(|b| b.node == *name && b.is_active());
     let live = match (desired, said) {
-        // Its own probes may have taken it out all the same.
-        (Some(_), Some(_)) if backends().any(is_out) => Some(backends().any(|b| !b.draining && !is_out(b))),
-        (Some(state), _) => Some(state.pools.values().any(|pool| takes_new(pool))),
-        // Behind: whatever stands there may still take connections.
-        (None, Some(_)) => Some(backends().any(|b| !b.draining && !is_out(b))),
-        (None, None) => None,
+        (Some(state), _) if !backends().any(is_out) => Some(state.pools.values().any(|pool| takes_new(pool))),
+        // Behind, or at odds with its own probes: whatever stands there and is not out may take connections.
+        (_, Some(_)) => Some(backends().any(|b| !b.draining && !is_out(b))),
+        (_, None) => None,
     };
     let probe = |b: &LiveBackend| {
         let listener = b.listener.clone();

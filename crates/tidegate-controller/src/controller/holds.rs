@@ -29,14 +29,15 @@ impl Holds {
             let reason = holds.first().map(|hold| hold.reason.as_str()).unwrap_or_default();
             warn!(%guard, count = holds.len(), ?nodes, reason, "a guard holds nodes back");
         }
-        let holding = |guard: Guard| move |(held, _): &&(Guard, NodeUid)| *held == guard;
-        for guard in Guard::ALL {
-            if before.iter().any(|held| holding(guard)(&held)) && !self.told.iter().any(|held| holding(guard)(&held)) {
-                info!(%guard, "the guard holds nothing back any more");
-            }
+        for guard in guards(&before).difference(&guards(&self.told)) {
+            info!(%guard, "the guard holds nothing back any more");
         }
         new.into_values().flat_map(|holds| holds.into_iter().take(NAMED)).collect()
     }
+}
+
+fn guards(held: &BTreeSet<(Guard, NodeUid)>) -> BTreeSet<Guard> {
+    held.iter().map(|(guard, _)| *guard).collect()
 }
 
 #[cfg(test)]

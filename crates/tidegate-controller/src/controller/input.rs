@@ -7,11 +7,10 @@ use tidegate_core::ids::{LoadBalancerName, NodeName, NodeUid};
 use tidegate_core::node::Node;
 use tidegate_core::position::Position;
 use tidegate_store::StoreError;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::tail::Tail;
-use crate::orders::{OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
+use crate::orders::{Answer, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 use crate::source::{ApiFailure, SourceError};
 
 /// One message to the loop.
@@ -39,7 +38,7 @@ pub(crate) enum Input {
     /// The read model of the store had to be put right.
     Repaired { repairs: Vec<String> },
     /// An operator asks for something.
-    Order { request: OrderRequest, answer: oneshot::Sender<Result<OrderReply, OrderError>> },
+    Order { request: OrderRequest, answer: Answer<OrderReply> },
     /// An operator lets through what a guard holds.
-    Override { request: OverrideRequest, answer: oneshot::Sender<Result<OverrideReply, OrderError>> },
+    Override { request: OverrideRequest, answer: Answer<OverrideReply> },
 }

@@ -6,53 +6,52 @@ use tidegate_core::log::Decision;
 use tidegate_core::order::{OrderChange, OrderKind};
 use tidegate_core::position::Position;
 use tidegate_core::time::after;
-use tokio::sync::oneshot;
 
 use super::Reconciler;
 use crate::controller::ControllerError;
-use crate::orders::{OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
+use crate::orders::{Answer, OrderError, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 
-type Answer = oneshot::Sender<Result<OrderReply, OrderError>>;
+/// Answers with what came of it, and goes on with what ends the loop. Whoever asked may have gone: what is recorded stays.
+fn tell<T>(answer: Answer<T>, outcome: Result<Result<T, OrderError>, ControllerError>) -> Result<(), ControllerError> {
+    let (reply, end) = match outcome {
+        Ok(reply) => (reply, Ok(())),
+        Err(error) => (Err(OrderError::StoreStuck { detail: error.to_string() }), Err(error)),
+    };
+    drop(answer.send(reply));
+    end
+}
 
 impl Reconciler {
     /// Follows a request, or says why not. Being frozen is no obstacle: an operator knows more than a stale view.
-    pub(super) async fn order(&mut self, request: OrderRequest, answer: Answer) -> Result<(), ControllerError> {
+    pub(super) async fn order(
+        &mut self,
+        request: OrderRequest,
+        answer: Answer<OrderReply>,
+    ) -> Result<(), ControllerError> {
         let outcome = match self.check(&request) {
             Ok(change) => self.record_order(change).await,
             Err(Ok(reply)) => Ok(Ok(reply)),
             Err(Err(refusal)) => Ok(Err(refusal)),
         };
-        let (reply, end) = match outcome {
-            Ok(reply) => (reply, Ok(())),
-            Err(error) => (Err(OrderError::StoreStuck { detail: error.to_string() }), Err(error)),
-        };
-        // Whoever asked may have gone: what is recorded stays.
-        drop(answer.send(reply));
-        end
+        tell(answer, outcome)
     }
 
     /// Lets through what a guard holds, for a while, or says why not.
     pub(super) async fn override_guard(
         &mut self,
         request: OverrideRequest,
-        answer: oneshot::Sender<Result<OverrideReply, OrderError>>,
+        answer: Answer<OverrideReply>,
     ) -> Result<(), ControllerError> {
         let OverrideRequest { guard, lasts, by, why } = request;
         let refusal = if guard.can_be_overridden() { self.refusal() } else { Some(OrderError::NoOverride { guard }) };
         if let Some(refusal) = refusal {
-            drop(answer.send(Err(refusal)));
-            return Ok(());
+            return tell(answer, Ok(Err(refusal)));
         }
         let until = after(self.shared.clock.now(), lasts);
         let change = OverrideChange { guard, until, by, why };
         let decision = Decision { overrides: vec![change], ..Decision::default() };
         let recorded = self.record_wish(decision).await;
-        let (reply, end) = match recorded {
-            Ok(position) => (position.map(|position| OverrideReply { guard, until, position }), Ok(())),
-            Err(error) => (Err(OrderError::StoreStuck { detail: error.to_string() }), Err(error)),
-        };
-        drop(answer.send(reply));
-        end
+        tell(answer, recorded.map(|position| position.map(|position| OverrideReply { guard, until, position })))
     }
 
     /// Why nothing can be recorded at the moment.
