@@ -1,5 +1,6 @@
 //! What a controller may do at the API server, asked beforehand: each right by itself, so that a missing one has a name.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 use kube::client::Body;
 use kube::core::Request;
+use tidegate_core::carriage::Demand;
+use tidegate_core::follow::{Follow, Target};
 
 use crate::kube_source::client::{bounded, failure};
 use crate::source::ApiFailure;
@@ -39,10 +42,10 @@ impl fmt::Display for Right<'_> {
     }
 }
 
-/// Everything that a controller does: what `deploy/rbac.yaml` grants, no less and no more (a test compares them). `leases`
-/// is the namespace of the election; absent: there is none.
-pub fn rights(leases: Option<&str>) -> Vec<Right<'_>> {
-    let of = |group, resource, namespace, name, verbs: &[&'static str]| -> Vec<Right<'_>> {
+/// Everything that a controller does: what `deploy/rbac.yaml` grants, and `deploy/rbac-follow.yaml` for what its listeners
+/// follow, no less and no more (tests compare them). `leases` is the namespace of the election; absent: there is none.
+pub fn rights<'a>(leases: Option<&'a str>, demands: &'a [Demand]) -> Vec<Right<'a>> {
+    let of = |group, resource, namespace, name, verbs: &[&'static str]| -> Vec<Right<'a>> {
         verbs.iter().map(|verb| Right { verb, group, resource, namespace, name }).collect()
     };
     let mut all = of("", "nodes", None, None, &["get", "list", "watch", "patch"]);
@@ -51,6 +54,14 @@ pub fn rights(leases: Option<&str>) -> Vec<Right<'_>> {
     if leases.is_some() {
         let verbs = &["get", "list", "watch", "create", "update", "delete"];
         all.extend(of("coordination.k8s.io", "leases", leases, None, verbs));
+    }
+    let follows: BTreeSet<&Follow> = demands.iter().filter_map(|demand| demand.follow.as_ref()).collect();
+    for Follow { namespace, target } in follows {
+        let (group, resource) = match target {
+            Target::Pods(_) => ("", "pods"),
+            Target::Service(_) => ("discovery.k8s.io", "endpointslices"),
+        };
+        all.extend(of(group, resource, Some(namespace), None, &["list", "watch"]));
     }
     all
 }

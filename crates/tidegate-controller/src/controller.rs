@@ -9,6 +9,7 @@ mod elector;
 mod error;
 mod events;
 mod finalizers;
+mod following;
 mod gather;
 mod holds;
 mod housekeeper;
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::ApiState;
 use crate::clock::Clock;
+use crate::follow_source::FollowSource;
 use crate::lease_client::LeaseClient;
 use crate::metrics::{Metrics, StatusCollector};
 use crate::node_writer::NodeWriter;
@@ -65,6 +67,7 @@ struct Shared {
     settings: Arc<ControllerSettings>,
     store: Arc<dyn Store>,
     source: Arc<dyn NodeSource>,
+    follows: Arc<dyn FollowSource>,
     nodes: Arc<dyn NodeWriter>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -77,6 +80,8 @@ pub struct Seams {
     pub store: Arc<dyn Store>,
     /// Where Nodes are read.
     pub source: Arc<dyn NodeSource>,
+    /// Where pods and endpoints are read.
+    pub follows: Arc<dyn FollowSource>,
     /// The load balancers.
     pub publishers: Vec<Arc<dyn Publisher>>,
     /// The wall clock.
@@ -99,7 +104,7 @@ impl Controller {
     /// Wires a controller; nothing is read or sent before [`Self::run`]. Its metrics are registered
     /// under the prefix `tidegate`.
     pub fn new(settings: ControllerSettings, seams: Seams, registry: &mut Registry) -> Self {
-        let Seams { store, source, publishers, clock, nodes, election } = seams;
+        let Seams { store, source, follows, publishers, clock, nodes, election } = seams;
         let (publishers, views): (Vec<_>, Vec<_>) = publishers
             .into_iter()
             .map(|publisher| {
@@ -110,7 +115,7 @@ impl Controller {
         let board = Arc::new(Board::new(settings.cluster.clone(), views));
         let metrics = Metrics::register(registry, StatusCollector::new(board.clone(), clock.clone()));
         let settings = Arc::new(settings);
-        let shared = Shared { settings, store, source, nodes, clock, metrics, board };
+        let shared = Shared { settings, store, source, follows, nodes, clock, metrics, board };
         Self { shared, publishers, election, inputs: mpsc::channel(INPUTS) }
     }
 

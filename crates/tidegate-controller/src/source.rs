@@ -126,7 +126,7 @@ impl ApiFailure {
 const fn cure_of(code: u16) -> &'static str {
     match code {
         401 => "; cure: renew the credentials of the kubeconfig",
-        403 => "; cure: grant get, list and watch on nodes (ClusterRole tidegate)",
+        403 => "; cure: grant it (deploy/rbac.yaml; for what listeners follow: deploy/rbac-follow.yaml)",
         _ => "",
     }
 }

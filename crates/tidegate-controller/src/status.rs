@@ -92,6 +92,7 @@ impl Board {
                 .iter()
                 .map(|(guard, order)| OverrideStatus { guard, order: order.clone() })
                 .collect(),
+            follows: picture.follows.clone(),
             replicas: self.replicas.load().to_vec(),
             finalizers: picture.finalizers.clone(),
         })

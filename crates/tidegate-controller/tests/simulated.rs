@@ -21,12 +21,16 @@ mod drains;
 mod election;
 #[path = "simulated/finalizer.rs"]
 mod finalizer;
+#[path = "simulated/follow.rs"]
+mod follow;
 #[path = "simulated/frozen.rs"]
 mod frozen;
 #[path = "simulated/identities.rs"]
 mod identities;
 #[path = "simulated/lies.rs"]
 mod lies;
+#[path = "simulated/pods.rs"]
+mod pods;
 #[path = "simulated/quiet.rs"]
 mod quiet;
 #[path = "simulated/replica.rs"]

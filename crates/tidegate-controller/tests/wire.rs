@@ -22,6 +22,9 @@ mod cluster;
 mod kube_server;
 #[path = "wire/kube_source.rs"]
 mod kube_source;
+#[path = "simulated/pods.rs"]
+#[allow(dead_code, reason = "shared with the simulation")]
+mod pods;
 #[path = "wire/publisher.rs"]
 mod publisher;
 #[path = "simulated/replica.rs"]

@@ -9,10 +9,12 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::carriage::state_behind;
 use crate::guard::{Guard, Overrides};
 use crate::hash::ContentHash;
 use crate::ids::{ClusterName, ListenerName, NodeName};
-use crate::membership::{MemberState, Membership};
+use crate::membership::{Member, MemberState, Membership};
+use crate::node::{Weight, Zone};
 use crate::position::Position;
 use crate::probe::Probe;
 
@@ -163,6 +165,12 @@ pub struct Backend {
     /// Whether it takes new connections.
     #[serde(flatten)]
     pub state: BackendState,
+    /// Its share of new connections; absent on the wire when it is like the others'.
+    #[serde(default, skip_serializing_if = "Weight::is_one")]
+    pub weight: Weight,
+    /// Where the node stands, if its label says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
 }
 
 /// A backend as it is written. Read field by field: a flattened enum would be put together twice, for each of thousands.
@@ -175,6 +183,10 @@ struct FlatBackend {
     state: FlatState,
     #[serde(default)]
     deadline: Option<Timestamp>,
+    #[serde(default)]
+    weight: Weight,
+    #[serde(default)]
+    zone: Option<Zone>,
 }
 
 #[derive(Deserialize)]
@@ -188,17 +200,22 @@ impl TryFrom<FlatBackend> for Backend {
     type Error = &'static str;
 
     fn try_from(flat: FlatBackend) -> Result<Self, Self::Error> {
-        let FlatBackend { node, address, port, state, deadline } = flat;
+        let FlatBackend { node, address, port, state, deadline, weight, zone } = flat;
         let state = match (state, deadline) {
             (FlatState::Active, _) => BackendState::Active,
             (FlatState::Draining, Some(deadline)) => BackendState::Draining { deadline },
             (FlatState::Draining, None) => return Err("a draining backend without a deadline"),
         };
-        Ok(Self { node, address, port, state })
+        Ok(Self { node, address, port, state, weight, zone })
     }
 }
 
 impl Backend {
+    /// One that takes new connections, like the others.
+    pub const fn active(node: NodeName, address: IpAddr, port: u16) -> Self {
+        Self { node, address, port, state: BackendState::Active, weight: Weight::ONE, zone: None }
+    }
+
     /// Whether it takes new connections.
     pub fn is_active(&self) -> bool {
         self.state == BackendState::Active
@@ -276,8 +293,8 @@ impl DesiredState {
 
 fn pool_of(listener: &Listener, membership: &Membership) -> Pool {
     let mut by_address: BTreeMap<IpAddr, Backend> = BTreeMap::new();
-    for (node, address, state) in membership.members().values().flat_map(addresses_of) {
-        let backend = Backend { node: node.clone(), address, port: listener.target_port, state };
+    for backend in membership.members().values().flat_map(|member| backends_of(listener, member)) {
+        let address = backend.address;
         match by_address.get(&address) {
             // A node that was replaced may have left its address to an active successor.
             Some(other) if other.is_active() || !backend.is_active() => {}
@@ -287,13 +304,22 @@ fn pool_of(listener: &Listener, membership: &Membership) -> Pool {
     by_address.into_values().collect()
 }
 
-fn addresses_of(member: &crate::membership::Member) -> impl Iterator<Item = (&NodeName, IpAddr, BackendState)> {
-    let state = match member.state {
+fn backends_of(listener: &Listener, member: &Member) -> impl Iterator<Item = Backend> {
+    let backend = |address, state| Backend {
+        node: member.node.clone(),
+        address,
+        port: listener.target_port,
+        state,
+        weight: member.weight,
+        zone: member.zone.clone(),
+    };
+    let state = |state| match state {
         MemberState::Active => BackendState::Active,
         MemberState::Draining { deadline } => BackendState::Draining { deadline },
     };
-    let current = member.addresses.iter().map(move |a| (&member.node, *a, state));
-    let retiring =
-        member.retiring.iter().map(|r| (&member.node, r.address, BackendState::Draining { deadline: r.deadline }));
+    let behind = state_behind(member.state, member.apart.get(&listener.name)).map(state);
+    let current = behind.into_iter().flat_map(move |state| member.addresses.iter().map(move |a| backend(*a, state)));
+    let draining = |deadline| BackendState::Draining { deadline };
+    let retiring = member.retiring.iter().map(move |r| backend(r.address, draining(r.deadline)));
     current.chain(retiring)
 }

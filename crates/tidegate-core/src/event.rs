@@ -35,18 +35,25 @@ pub struct NodeEvent {
 /// What the API server takes as a note. A kubelet's message, or an operator's reason, may be longer.
 pub const LONGEST_NOTE: usize = 1024;
 
-/// The Events of a commit: one for each node whose phase changed.
+/// The Events of a commit: one for each node whose phase changed, or which begins or ends to carry a listener.
 pub fn events_of(entry: &LogEntry) -> Vec<NodeEvent> {
-    entry.changes.iter().filter(|c| c.from != c.phase()).map(of_change).collect()
+    let is_news = |change: &&Change| change.from != change.phase() || change.rule.is_of_listener();
+    entry.changes.iter().filter(is_news).map(of_change).collect()
 }
 
 fn of_change(change: &Change) -> NodeEvent {
     let (reason, action, what) = match change.phase() {
+        Phase::Active if change.from == Phase::Active && change.rule == Rule::Carries => {
+            ("CarriesListener", "Add", "receives traffic of a listener again")
+        }
+        Phase::Active if change.from == Phase::Active => {
+            ("LeavesListener", "Drain", "takes no new connections of a listener")
+        }
         Phase::Active => ("Active", "Add", "receives traffic"),
         Phase::Draining => ("Draining", "Drain", "takes no new connections"),
         Phase::Out => ("Removed", "Remove", "is taken out of every load balancer"),
     };
-    let expected = change.rule.class() == Class::Voluntary || change.rule == Rule::Eligible;
+    let expected = change.rule.class() == Class::Voluntary || change.rule.class() == Class::Neutral;
     let severity = if expected { Severity::Normal } else { Severity::Warning };
     let note = bounded(format!("{what} (rule {}): {}", change.rule, change.observation));
     NodeEvent { node: change.node.clone(), uid: change.uid.clone(), severity, reason, action, note }
@@ -68,14 +75,15 @@ pub fn event_of_release(node: &NodeName, uid: &NodeUid, release: Release, waits_
 
 /// The Event of a change that a guard holds back.
 pub fn event_of_hold(hold: &Hold) -> NodeEvent {
-    let Hold { guard, uid, node, rule, reason } = hold;
+    let Hold { guard, uid, node, rule, reason, listener } = hold;
+    let behind = listener.as_ref().map(|listener| format!(" behind listener {listener}")).unwrap_or_default();
     NodeEvent {
         node: node.clone(),
         uid: uid.clone(),
         severity: Severity::Warning,
         reason: "HeldByGuard",
         action: "Keep",
-        note: bounded(format!("guard {guard} keeps it as it is, though rule {rule} says otherwise: {reason}")),
+        note: bounded(format!("guard {guard} keeps it as it is{behind}, though rule {rule} says otherwise: {reason}")),
     }
 }
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::eligibility::{Class, Rule};
-use crate::ids::{NodeName, NodeUid};
+use crate::ids::{ListenerName, NodeName, NodeUid};
 use crate::log::{Change, Phase};
 use crate::membership::Membership;
 use crate::mutant::{Mutant, planted};
@@ -98,10 +98,15 @@ pub struct Freshness {
 impl Freshness {
     /// Why the view is frozen; nothing when it is fresh.
     pub fn problem(&self) -> Option<String> {
+        self.problem_of("the nodes")
+    }
+
+    /// The same of another view, in its words.
+    pub fn problem_of(&self, what: &str) -> Option<String> {
         match self.list_age {
-            None => Some("no complete LIST of the nodes since the start".to_owned()),
+            None => Some(format!("no complete LIST of {what} since the start")),
             Some(age) if age >= self.limit => {
-                Some(format!("the last complete LIST of the nodes is {} old (limit {})", human(age), human(self.limit)))
+                Some(format!("the last complete LIST of {what} is {} old (limit {})", human(age), human(self.limit)))
             }
             Some(_) => match self.lists_wanted {
                 0 => None,
@@ -128,6 +133,8 @@ pub struct Hold {
     pub rule: Rule,
     /// Why not.
     pub reason: String,
+    /// The one listener that it keeps carrying; absent: it is about the node.
+    pub listener: Option<ListenerName>,
 }
 
 /// Everything that the guards look at besides the changes.
@@ -279,6 +286,7 @@ impl Checked {
             node: c.node,
             rule: c.rule,
             reason: reason.to_owned(),
+            listener: None,
         }));
     }
 }

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod backoff;
+pub mod carriage;
 pub mod class;
 pub mod departure;
 pub mod desired;
@@ -17,6 +18,7 @@ pub mod eligibility;
 pub mod engine;
 pub mod event;
 pub mod finalizer;
+pub mod follow;
 pub mod guard;
 pub mod hash;
 pub mod ids;

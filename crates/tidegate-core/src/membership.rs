@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::carriage::Apart;
 use crate::eligibility::Rule;
 use crate::hash::{ContentHash, SetHash};
-use crate::ids::{NodeName, NodeUid};
+use crate::ids::{ListenerName, NodeName, NodeUid};
 use crate::log::Change;
+use crate::node::{Weight, Zone};
 
 /// Whether a member takes new connections. A node that is in no membership is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,15 @@ pub struct Member {
     /// Former addresses that still drain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retiring: Vec<Retiring>,
+    /// Listeners that it does not carry, though it is a member.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apart: BTreeMap<ListenerName, Apart>,
+    /// Its share of new connections, beside that of the others.
+    #[serde(default, skip_serializing_if = "Weight::is_one")]
+    pub weight: Weight,
+    /// Where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
 }
 
 impl Member {

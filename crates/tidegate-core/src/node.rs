@@ -1,6 +1,7 @@
 //! A Node as Tidegate sees it: the fields that decisions use, and nothing that changes with a heartbeat.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -15,6 +16,97 @@ pub const ANNOTATION_PREFIX: &str = "tidegate.io/";
 pub const EXCLUDE_ANNOTATION: &str = "tidegate.io/exclude";
 /// `tidegate.io/address`: where a node is reached instead of what its status says; one address of each family, with commas.
 pub const ADDRESS_ANNOTATION: &str = "tidegate.io/address";
+/// `tidegate.io/weight`: a node's share of new connections beside that of the others, for nodes of different size.
+pub const WEIGHT_ANNOTATION: &str = "tidegate.io/weight";
+/// Where a node stands (well-known label of Kubernetes).
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// A share of new connections, from 1 to [`Weight::MOST`]: twice the number, twice the connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Weight(u8);
+
+impl Weight {
+    /// What every engine can express, and more than two generations of machines differ by.
+    pub const MOST: u8 = 100;
+    /// Like most others.
+    pub const ONE: Self = Self(1);
+
+    /// The weight, unless it is 0 or too large.
+    pub const fn new(number: u8) -> Option<Self> {
+        if number == 0 || number > Self::MOST { None } else { Some(Self(number)) }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// Whether it says nothing.
+    pub const fn is_one(&self) -> bool {
+        self.0 == 1
+    }
+
+    /// A whole number, written in digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().and_then(Self::new)
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl TryFrom<u8> for Weight {
+    type Error = &'static str;
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        Self::new(number).ok_or("a weight is a whole number from 1 to 100")
+    }
+}
+
+impl From<Weight> for u8 {
+    fn from(weight: Weight) -> Self {
+        weight.0
+    }
+}
+
+/// The value of a node's zone label: safe everywhere, because a label value holds letters, digits, `-`, `_` and `.` only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Zone(String);
+
+impl Zone {
+    /// The zone, unless the text is no label value (or empty).
+    pub fn parse(text: impl Into<String>) -> Result<Self, String> {
+        let text = text.into();
+        let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if text.is_empty() || text.len() > 63 || !text.chars().all(good) {
+            return Err(format!("{text:?} is no zone: a label value has 1 to 63 letters, digits, '-', '_' and '.'"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl TryFrom<String> for Zone {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> Self {
+        zone.0
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
 
 /// Which of a node's addresses to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -105,6 +197,17 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its share of new connections; the error is the annotation's value, which is no weight.
+    pub fn weight(&self) -> Result<Weight, &str> {
+        let Some(text) = self.annotations.get(WEIGHT_ANNOTATION) else { return Ok(Weight::ONE) };
+        Weight::parse(text).ok_or(text)
+    }
+
+    /// Where it stands, if its label says so.
+    pub fn zone(&self) -> Option<Zone> {
+        self.labels.get(ZONE_LABEL).and_then(|value| Zone::parse(value.clone()).ok())
+    }
+
     /// Whether condition Ready is True.
     pub fn is_ready(&self) -> bool {
         self.ready.as_ref().is_some_and(|c| c.status == ConditionStatus::True)

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::carriage::carry;
 use crate::eligibility::{Action, AddressBook, Class, Rule, Subject, Verdict, evaluate, gone};
+use crate::follow::{Follow, FollowView};
 use crate::guard::{Checked, Freshness, Hold, Overrides, Removals, Signs, Suspicion, Watch, check};
 use crate::ids::{NodeName, NodeUid};
 use crate::log::{Change, Phase};
@@ -31,6 +33,8 @@ pub struct PlanInput<'a> {
     pub idle: &'a BTreeSet<NodeUid>,
     /// Whether the address answers the probes of any load balancer, of those that are asked.
     pub answers: &'a BTreeMap<IpAddr, bool>,
+    /// What is observed of what listeners follow.
+    pub follows: &'a BTreeMap<Follow, FollowView>,
     /// The switches.
     pub policy: &'a NodePolicy,
     /// How far the view can be trusted.
@@ -90,15 +94,16 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         let draft = Draft { input, node: &member.node, uid, verdict: &verdict };
         wanted.extend(draft.change(None));
     }
-    let Checked { passed: mut changes, held: holds, signs, wake_at: lets_go } = check(wanted, &input.watch());
+    let Checked { passed: mut changes, held: mut holds, signs, wake_at: lets_go } = check(wanted, &input.watch());
     changes.extend(overdue(input, &changes));
+    let carried = carry(input, &mut changes, &mut holds);
     let after_it = input.membership.with(&changes);
-    let wake_at = [wake_at(&judged, &after_it, input.now), lets_go.filter(|at| *at > input.now)];
+    let wake_at = [wake_at(&judged, &after_it, input.now), lets_go.filter(|at| *at > input.now), carried];
     Plan { changes, holds, signs, judged, wake_at: wake_at.into_iter().flatten().min(), ..plan }
 }
 
 impl<'a> PlanInput<'a> {
-    fn watch(&'a self) -> Watch<'a> {
+    pub(crate) fn watch(&'a self) -> Watch<'a> {
         let Self { membership, freshness, removals, suspicion, overrides, now, .. } = self;
         Watch { before: membership, freshness, removals, suspicion, overrides, now: *now }
     }
@@ -218,9 +223,10 @@ impl Draft<'_> {
     /// An active member with these addresses; former ones retire.
     fn serving(&self, node: &Node, addresses: &[IpAddr], member: Option<&Member>) -> Member {
         let hostname = node.hostname.clone().unwrap_or_else(|| node.name.to_string());
+        let (weight, zone) = (node.weight().unwrap_or_default(), node.zone());
         let moved = member.is_none_or(|m| !m.is_active() || m.addresses != addresses);
         if let Some(member) = member.filter(|_| !moved) {
-            return Member { hostname, ..self.tidied(member) };
+            return Member { hostname, weight, zone, ..self.tidied(member) };
         }
         let mut next = Member {
             node: node.name.clone(),
@@ -231,6 +237,9 @@ impl Draft<'_> {
             reason: self.verdict.reason.clone(),
             since: self.input.now,
             retiring: member.map(|m| self.still_retiring(m)).unwrap_or_default(),
+            apart: member.map(|m| m.apart.clone()).unwrap_or_default(),
+            weight,
+            zone,
         };
         let deadline = after(self.input.now, self.input.policy.drain_timeout);
         let former = member.into_iter().flat_map(|m| &m.addresses).filter(|a| !addresses.contains(a));

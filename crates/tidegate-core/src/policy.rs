@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::AddressType;
+use crate::carriage::Demand;
+use crate::node::{AddressType, ZONE_LABEL};
 use crate::selector::Selector;
 
 /// Which IP family a pool uses.
@@ -61,6 +62,8 @@ pub struct NodePolicy {
     pub ignore_exclude_label: bool,
     /// More taint keys that drain like the autoscaler's (rule `autoscaler`).
     pub drain_taints: BTreeSet<String>,
+    /// What single listeners ask of the nodes that carry them.
+    pub demands: Vec<Demand>,
 }
 
 impl Default for NodePolicy {
@@ -77,6 +80,7 @@ impl Default for NodePolicy {
             drain_on_cordon: false,
             ignore_exclude_label: false,
             drain_taints: BTreeSet::new(),
+            demands: Vec::new(),
         }
     }
 }
@@ -89,7 +93,8 @@ pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-b
 impl NodePolicy {
     /// The label keys that decisions look at: everything else may be forgotten on arrival.
     pub fn label_keys(&self) -> BTreeSet<&str> {
-        let selected = self.selector.iter().flat_map(Selector::keys);
-        CONTROL_PLANE_LABELS.into_iter().chain([EXCLUDE_LABEL]).chain(selected).collect()
+        let selectors = self.selector.iter().chain(self.demands.iter().filter_map(|demand| demand.nodes.as_ref()));
+        let selected = selectors.flat_map(Selector::keys);
+        CONTROL_PLANE_LABELS.into_iter().chain([EXCLUDE_LABEL, ZONE_LABEL]).chain(selected).collect()
     }
 }

@@ -36,6 +36,9 @@ pub struct ClusterStatus {
     /// Guards that an operator has overridden for now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<OverrideStatus>,
+    /// What the listeners follow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<FollowStatus>,
     /// Every controller that was heard of lately, the one that answers included.
     #[serde(default)]
     pub replicas: Vec<ReplicaStatus>,
@@ -50,8 +53,22 @@ impl ClusterStatus {
         self.desired.is_some()
             && self.frozen.is_none()
             && self.guards.is_empty()
+            && self.follows.iter().all(|follow| follow.problem.is_none())
             && self.load_balancers.iter().all(|lb| lb.in_sync)
     }
+}
+
+/// What listeners follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowStatus {
+    /// What, in words.
+    pub follow: String,
+    /// Nodes on which a pod of it is Ready.
+    pub ready_nodes: usize,
+    /// Why that may be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Who decides.
@@ -125,6 +142,32 @@ pub struct NodeStatus {
     /// When time alone may change this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recheck_at: Option<Timestamp>,
+    /// The guard that keeps the rule from being followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Guard>,
+    /// Listeners that it does not carry, or should not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<NodeAtListener>,
+}
+
+/// A node behind one listener, where that is not as with the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeAtListener {
+    /// Which listener.
+    pub listener: ListenerName,
+    /// Where the node stands behind it.
+    pub state: Phase,
+    /// The rule that speaks.
+    pub rule: Rule,
+    /// What that rule sees, or why a guard does not let it.
+    pub reason: String,
+    /// Since when, where that is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When what drains is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
     /// The guard that keeps the rule from being followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Guard>,

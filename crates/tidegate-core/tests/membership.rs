@@ -4,13 +4,17 @@
 
 mod support;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use support::*;
+use tidegate_core::carriage::Apart;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::guard::{Guard, OverrideChange};
+use tidegate_core::ids::ListenerName;
 use tidegate_core::log::{Change, Decision, LogEntry, LogState, Phase, ReplayError};
 use tidegate_core::membership::{Member, MemberState, Membership, Retiring};
+use tidegate_core::node::Weight;
 use tidegate_core::order::{OrderChange, OrderKind};
 
 fn state() -> impl Strategy<Value = MemberState> {
@@ -28,7 +32,14 @@ fn member() -> impl Strategy<Value = Member> {
         reason: "Ready".into(),
         since: at(0),
         retiring: retiring.into_iter().map(|d| Retiring { address: ip("10.0.0.9"), deadline: at(d) }).collect(),
+        apart: retiring.into_iter().map(|d| (ListenerName::parse("http").unwrap(), apart(at(d)))).collect(),
+        weight: Weight::new(octet + 1).unwrap(),
+        zone: None,
     })
+}
+
+fn apart(since: Timestamp) -> Apart {
+    Apart { deadline: None, rule: Rule::NoPod, reason: "none".into(), since }
 }
 
 /// Few nodes, so that many changes of one entry are about the same.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tidegate_core::desired::{Backend, BackendState, DesiredState, Listener, Protocol};
+use tidegate_core::desired::{Backend, DesiredState, Listener, Protocol};
 use tidegate_core::guard::{Guard, Limits};
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
@@ -23,12 +23,7 @@ fn listener(protocol: Protocol) -> Listener {
 }
 
 fn state_of(listener: Listener, active: impl IntoIterator<Item = u8>) -> DesiredState {
-    let backend = |n| Backend {
-        node: NodeName::parse(format!("w{n}")).unwrap(),
-        address: address(n),
-        port: 80,
-        state: BackendState::Active,
-    };
+    let backend = |n| Backend::active(NodeName::parse(format!("w{n}")).unwrap(), address(n), 80);
     let pool = active.into_iter().map(backend).collect();
     let mut state = DesiredState {
         cluster: ClusterName::parse("prod").unwrap(),

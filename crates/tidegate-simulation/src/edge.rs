@@ -9,7 +9,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use tidegate_controller::{ApiFailure, Publisher, Seams};
+use tidegate_controller::{ApiFailure, NothingToFollow, Publisher, Seams};
 
 use crate::caller::Caller;
 use crate::parties::AgentId;
@@ -27,6 +27,7 @@ pub(crate) fn seams(caller: &Caller, agents: impl Iterator<Item = AgentId>) -> S
     Seams {
         store: Arc::new(SimulatedStore(caller.clone())),
         source: Arc::new(SimulatedSource(caller.clone())),
+        follows: Arc::new(NothingToFollow),
         publishers: agents.map(publisher).collect(),
         clock: Arc::new(SimulatedClock(caller.clone())),
         nodes: Arc::new(SimulatedWriter(caller.clone())),

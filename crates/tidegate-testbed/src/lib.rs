@@ -14,6 +14,7 @@ pub mod kubelet;
 pub mod lab;
 pub mod manifests;
 pub mod measure;
+pub mod pods;
 pub mod process;
 pub mod relay;
 pub mod replicas;

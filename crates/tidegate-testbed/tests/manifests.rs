@@ -124,7 +124,7 @@ fn the_doctor_asks_for_every_right_that_is_granted_and_no_other() {
             })
         })
         .collect();
-    let asked: BTreeSet<Vec<String>> = rights(Some("tidegate"))
+    let asked: BTreeSet<Vec<String>> = rights(Some("tidegate"), &[])
         .into_iter()
         .map(|right| {
             let texts = [right.verb, right.group, right.resource];

@@ -263,12 +263,12 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
     "5:86: listeners[1].probe.http: the target port expects the PROXY protocol, which a probe does not speak; cure: add the port of a health endpoint: `http: { port: 10254, path: /healthz }`"
 )]
 #[case(
-    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, follow: {} }"#,
-    "5:52: listeners[1].follow: not in this version of tidegate; cure: remove it, or select the nodes that run the ingress with nodes.selector"
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, follow: { namespace: x } }"#,
+    "5:60: listeners[1].follow: does not say what to follow; cure: add `selector: app.kubernetes.io/name=ingress-nginx` (its pods), or `service: NAME` (its endpoints)"
 )]
 #[case(
     "http",
-    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty, probe"
+    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty, probe, nodes, follow"
 )]
 fn one_more_listener_is_one_problem(#[case] listener: &str, #[case] expected: &str) {
     let first = "targetPort: 80 }\n";

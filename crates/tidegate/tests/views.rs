@@ -71,6 +71,37 @@ fn explain_a_node_whose_deletion_waits() {
 }
 
 #[test]
+fn explain_tells_of_each_listener_that_a_node_does_not_carry() {
+    let mut detail = detail();
+    let at = |listener: &str, rule: &str, reason: &str| json!({ "listener": listener, "state": "out", "rule": rule, "reason": reason });
+    let mut ending = at("http", "pod-ending", "pod ingress-x7 is being ended");
+    ending["since"] = json!(ago(5));
+    ending["deadline"] = json!(support::hence(25));
+    let mut held = at("tls", "no-pod", "3 of 3 nodes would leave it at once");
+    held["heldBy"] = json!("large-drop");
+    detail["node"]["listeners"] = json!([ending, held]);
+    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &as_detail(detail), &screen(None));
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("  listener ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "  listener http: no new connections (rule pod-ending: pod ingress-x7 is being ended), 5s ago; its connections are given up in 25s",
+            "  listener tls: rule no-pod wants it out, held by guard large-drop (3 of 3 nodes would leave it at once)",
+        ]
+    );
+}
+
+#[test]
+fn status_says_what_cannot_be_followed() {
+    let mut status = healthy();
+    let problem = "the API server answered 403: pods is forbidden";
+    status["follows"] = json!([{ "follow": "pods app=x in namespace y", "readyNodes": 0, "problem": problem }]);
+    let text = status_text(&as_status(status), &screen(None));
+    let expected = "  follow pods app=x in namespace y: the API server answered 403: pods is forbidden; meanwhile who carries these listeners stays as it is";
+    assert!(text.lines().any(|line| line == expected) && text.contains("degraded"), "{text}");
+}
+
+#[test]
 fn explain_names_an_order_even_while_another_rule_speaks() {
     let mut detail = detail();
     detail["order"] = json!({ "node": "worker-2", "by": "anna@ops-1", "why": "new disk", "since": ago(600) });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use fs_err as fs;
 use jiff::Timestamp;
-use tidegate_core::desired::{Backend, BackendState, DesiredState, Listener};
+use tidegate_core::desired::{Backend, DesiredState, Listener};
 use tidegate_core::engine::EngineKind;
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
@@ -102,7 +102,7 @@ fn state(revision: u64, count: u16, probe: Probe) -> Result<DesiredState> {
     let listener = Listener { probe: Some(probe), ..Listener::tcp(name.clone(), "0.0.0.0:80".parse()?, 80) };
     let backend = |number| {
         let node = NodeName::parse(format!("w{number}"))?;
-        anyhow::Ok(Backend { node, address: address(number), port: 80, state: BackendState::Active })
+        anyhow::Ok(Backend::active(node, address(number), 80))
     };
     let pool: Vec<Backend> = (0..count).map(backend).collect::<Result<_>>()?;
     let position = Position { term: Term(1), revision: Revision(revision) };

@@ -28,6 +28,7 @@ struct Report {
 /// Load generators, which beside another test would measure a busy machine; and what keeps every core busy itself.
 const ALONE: &[&str] = &[
     "tidegate-testbed::planned_changes",
+    "tidegate-testbed::rolling_restart",
     "tidegate-testbed::disturbed_engines",
     "tidegate-testbed::burst",
     "tidegate-simulation::seeds",

@@ -16,7 +16,7 @@ pub fn listener(name: &str, bind: SocketAddr) -> Listener {
 }
 
 pub fn backend(node: &str, address: IpAddr, port: u16) -> Backend {
-    Backend { node: NodeName::parse(node).unwrap(), address, port, state: BackendState::Active }
+    Backend::active(NodeName::parse(node).unwrap(), address, port)
 }
 
 pub fn at(socket: SocketAddr) -> Backend {

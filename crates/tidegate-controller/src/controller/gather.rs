@@ -1,23 +1,28 @@
 //! Everything that is observed of the cluster: watch, LIST and GET come together in one view.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_core::follow::{Follow, FollowView};
 use tidegate_core::guard::{Freshness, SECOND_LOOK};
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::node::Node;
+use tidegate_core::status::FollowStatus;
 use tidegate_core::view::{ClusterView, Observed};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::confirm::Confirm;
+use super::following::Following;
 use super::input::Input;
 use super::resync::Resync;
 use super::tasks::Tasks;
 use super::{Inputs, Shared};
+use crate::follow_source::FollowEvent;
 use crate::metrics::Metrics;
 use crate::source::{ApiFailure, NodeSource, Observation, SourceError, WatchEvent};
 
@@ -34,6 +39,7 @@ pub(super) struct Gather {
     view: ClusterView,
     resync: Resync,
     confirm: Confirm,
+    following: Following,
     freshness_limit: Duration,
     /// When the last LIST that finished had been started.
     last_list: Option<Instant>,
@@ -50,6 +56,7 @@ pub(super) struct Gather {
 impl Gather {
     /// Starts the watch; the first LIST is due at once.
     pub(super) fn new(shared: &Shared, inputs: Inputs, tasks: Tasks) -> Self {
+        let following = Following::start(shared, &inputs, &tasks);
         Self {
             watch: shared.source.watch(),
             source: shared.source.clone(),
@@ -59,6 +66,7 @@ impl Gather {
             view: ClusterView::default(),
             resync: Resync::new(shared.settings.resync),
             confirm: Confirm::new(),
+            following,
             freshness_limit: shared.settings.freshness_limit(),
             last_list: None,
             was_fresh: false,
@@ -126,10 +134,29 @@ impl Gather {
             }
         };
         if observed == Observed::Changed {
-            self.changed = true;
-            let oldest = self.oldest.get_or_insert(observation.received);
-            *oldest = (*oldest).min(observation.received);
+            self.is_news(observation.received);
         }
+    }
+
+    /// Takes in what was heard of what listeners follow.
+    pub(super) fn followed(&mut self, follow: &Follow, event: FollowEvent, received: Instant) {
+        if self.following.take(follow, event) {
+            self.is_news(received);
+        }
+    }
+
+    fn is_news(&mut self, received: Instant) {
+        self.changed = true;
+        let oldest = self.oldest.get_or_insert(received);
+        *oldest = (*oldest).min(received);
+    }
+
+    pub(super) const fn follows(&self) -> &BTreeMap<Follow, FollowView> {
+        self.following.views()
+    }
+
+    pub(super) fn follow_statuses(&self) -> Vec<FollowStatus> {
+        self.following.statuses()
     }
 
     /// The watch began anew, from a cache that may lag behind: nothing is decided from that. If it
@@ -261,6 +288,7 @@ impl Gather {
     /// Whether there is something to decide, and forgets it. Losing or regaining freshness counts.
     pub(super) fn has_changed(&mut self) -> bool {
         self.notice_staleness();
+        self.changed |= self.following.age();
         let fresh = self.freshness().problem().is_none();
         if std::mem::replace(&mut self.was_fresh, fresh) != fresh {
             self.changed = true;
@@ -286,7 +314,7 @@ impl Gather {
     /// The next moment at which something is to be done here.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         let expiry = self.last_list.map(|at| at + self.freshness_limit).filter(|_| self.was_fresh);
-        [self.resync.due(), self.confirm.due(), expiry].into_iter().flatten().min()
+        [self.resync.due(), self.confirm.due(), expiry, self.following.expiry()].into_iter().flatten().min()
     }
 }
 

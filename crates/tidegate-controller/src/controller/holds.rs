@@ -3,25 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_core::guard::{Guard, Hold};
-use tidegate_core::ids::NodeUid;
+use tidegate_core::ids::{ListenerName, NodeUid};
 use tracing::{info, warn};
 
 /// Nodes that are named in the log, and told by Events: when thousands are held, the API server has other worries.
 const NAMED: usize = 5;
 
+/// Which guard holds which node, behind one listener or altogether.
+type Told = (Guard, NodeUid, Option<ListenerName>);
+
+fn told(hold: &Hold) -> Told {
+    (hold.guard, hold.uid.clone(), hold.listener.clone())
+}
+
 /// The holds that were told.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
-    told: BTreeSet<(Guard, NodeUid)>,
+    told: BTreeSet<Told>,
 }
 
 impl Holds {
     /// Logs what is new and what is over; answers a few of the new ones.
     pub(super) fn tell<'a>(&mut self, holds: &'a [Hold]) -> Vec<&'a Hold> {
-        let now: BTreeSet<(Guard, NodeUid)> = holds.iter().map(|h| (h.guard, h.uid.clone())).collect();
+        let now: BTreeSet<Told> = holds.iter().map(told).collect();
         let before = std::mem::replace(&mut self.told, now);
         let mut new: BTreeMap<Guard, Vec<&Hold>> = BTreeMap::new();
-        for hold in holds.iter().filter(|h| !before.contains(&(h.guard, h.uid.clone()))) {
+        for hold in holds.iter().filter(|h| !before.contains(&told(h))) {
             new.entry(hold.guard).or_default().push(hold);
         }
         for (guard, holds) in &new {
@@ -36,8 +43,8 @@ impl Holds {
     }
 }
 
-fn guards(held: &BTreeSet<(Guard, NodeUid)>) -> BTreeSet<Guard> {
-    held.iter().map(|(guard, _)| *guard).collect()
+fn guards(held: &BTreeSet<Told>) -> BTreeSet<Guard> {
+    held.iter().map(|(guard, ..)| *guard).collect()
 }
 
 #[cfg(test)]
@@ -54,6 +61,7 @@ mod tests {
             node: NodeName::parse(format!("w{n}")).unwrap(),
             rule: Rule::NotReady,
             reason: "half of them stay".to_owned(),
+            listener: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidegate_core::finalizer::FinalizerTask;
+use tidegate_core::follow::Follow;
 use tidegate_core::ids::{LoadBalancerName, NodeName, NodeUid};
 use tidegate_core::node::Node;
 use tidegate_core::position::Position;
@@ -10,6 +11,7 @@ use tidegate_store::StoreError;
 use tokio::time::Instant;
 
 use super::tail::Tail;
+use crate::follow_source::FollowEvent;
 use crate::orders::{Answer, OrderReply, OrderRequest, OverrideReply, OverrideRequest};
 use crate::source::{ApiFailure, SourceError};
 
@@ -37,6 +39,8 @@ pub(crate) enum Input {
     ClusterUid { result: Result<String, ApiFailure> },
     /// The read model of the store had to be put right.
     Repaired { repairs: Vec<String> },
+    /// Something was heard of what listeners follow.
+    Followed { follow: Follow, event: FollowEvent, received: Instant },
     /// An operator asks for something.
     Order { request: OrderRequest, answer: Answer<OrderReply> },
     /// An operator lets through what a guard holds.

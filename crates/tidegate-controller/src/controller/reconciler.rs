@@ -206,6 +206,7 @@ impl Reconciler {
                 self.gather.plan_again();
             }
             Input::Repaired { repairs } => self.repaired(repairs).await?,
+            Input::Followed { follow, event, received } => self.gather.followed(&follow, event, received),
             Input::Order { request, answer } => self.order(request, answer).await?,
             Input::Override { request, answer } => self.override_guard(request, answer).await?,
         }

@@ -10,7 +10,7 @@ use tidegate_core::ledger::Ledger;
 use tidegate_core::log::Phase;
 use tidegate_core::membership::{Member, MemberState, Membership};
 use tidegate_core::plan::{Judged, Plan};
-use tidegate_core::status::NodeStatus;
+use tidegate_core::status::{NodeAtListener, NodeStatus};
 
 /// Which rule speaks about which node.
 pub(super) type Speaking = (NodeUid, Rule);
@@ -22,7 +22,8 @@ pub(super) fn node_statuses(
     ledger: &mut Ledger<Speaking>,
     now: Timestamp,
 ) -> Vec<NodeStatus> {
-    let held: BTreeMap<&NodeName, &Hold> = plan.holds.iter().map(|h| (&h.node, h)).collect();
+    let of_nodes = plan.holds.iter().filter(|hold| hold.listener.is_none());
+    let held: BTreeMap<&NodeName, &Hold> = of_nodes.map(|h| (&h.node, h)).collect();
     let observed: BTreeMap<&NodeUid, &Judged> = plan.judged.iter().map(|j| (&j.uid, j)).collect();
     let seen = plan.judged.iter().map(|j| judged_status(j, membership.get(&j.uid), held.get(&j.node).copied()));
     let unseen = membership.members().iter().filter(|(uid, _)| !observed.contains_key(uid));
@@ -35,6 +36,9 @@ pub(super) fn node_statuses(
         // The record remembers across a restart, the ledger only since the start.
         let recorded = membership.get(&node.uid).filter(|m| m.rule == node.rule).map(|m| m.since);
         node.since = recorded.map_or(spoken, |at| at.min(spoken));
+    }
+    for node in &mut nodes {
+        node.listeners = at_listeners(node, membership.get(&node.uid), &plan.holds);
     }
     nodes.sort_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
     nodes
@@ -53,6 +57,7 @@ fn judged_status(judged: &Judged, member: Option<&Member>, hold: Option<&Hold>) 
         deadline: member.and_then(deadline),
         recheck_at: verdict.recheck_at,
         held_by: hold.filter(|h| h.rule == verdict.rule).map(|h| h.guard),
+        listeners: Vec::new(),
     }
 }
 
@@ -74,7 +79,28 @@ fn unseen_status(uid: &NodeUid, member: &Member, hold: Option<&Hold>, asked: boo
         deadline: deadline(member),
         recheck_at: None,
         held_by: hold.map(|h| h.guard),
+        listeners: Vec::new(),
     }
+}
+
+/// The listeners that a member does not carry, and those that it should not.
+fn at_listeners(node: &NodeStatus, member: Option<&Member>, holds: &[Hold]) -> Vec<NodeAtListener> {
+    let apart = member.into_iter().flat_map(|member| &member.apart).map(|(listener, apart)| NodeAtListener {
+        listener: listener.clone(),
+        state: if apart.deadline.is_some() { Phase::Draining } else { Phase::Out },
+        rule: apart.rule,
+        reason: apart.reason.clone(),
+        since: Some(apart.since),
+        deadline: apart.deadline,
+        held_by: None,
+    });
+    let of_this = holds.iter().filter(|hold| hold.uid == node.uid);
+    let held = of_this.filter_map(|hold| {
+        let (listener, state) = (hold.listener.clone()?, node.state);
+        let (rule, reason, held_by) = (hold.rule, hold.reason.clone(), Some(hold.guard));
+        Some(NodeAtListener { listener, state, rule, reason, since: None, deadline: None, held_by })
+    });
+    apart.chain(held).collect()
 }
 
 fn deadline(member: &Member) -> Option<Timestamp> {

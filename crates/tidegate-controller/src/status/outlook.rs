@@ -114,6 +114,7 @@ mod tests {
             deadline: None,
             recheck_at: None,
             held_by: None,
+            listeners: Vec::new(),
         }
     }
 

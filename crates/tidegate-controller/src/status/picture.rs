@@ -11,7 +11,7 @@ use tidegate_core::membership::Membership;
 use tidegate_core::order::Orders;
 use tidegate_core::plan::Plan;
 use tidegate_core::protocol::Live;
-use tidegate_core::status::{FinalizerStatus, Frozen, GuardStatus, Leader, NodeStatus};
+use tidegate_core::status::{FinalizerStatus, FollowStatus, Frozen, GuardStatus, Leader, NodeStatus};
 use tokio::time::Instant;
 
 use super::guards::{Held, guard_statuses};
@@ -31,6 +31,7 @@ pub(crate) struct Picture {
     pub(crate) overrides: Overrides,
     /// When the last LIST that finished had been started.
     pub(crate) last_list: Option<Instant>,
+    pub(crate) follows: Vec<FollowStatus>,
 }
 
 impl Picture {
@@ -69,6 +70,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) overrides: &'a Overrides,
     pub(crate) trouble: Trouble,
     pub(crate) last_list: Option<Instant>,
+    pub(crate) follows: Vec<FollowStatus>,
 }
 
 impl Memory {
@@ -88,6 +90,7 @@ impl Memory {
             orders: scene.orders.clone(),
             overrides: scene.overrides.clone(),
             last_list: scene.last_list,
+            follows: scene.follows,
         }
     }
 }

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::FakeAgent;
 use crate::cluster::FakeCluster;
+use crate::pods::FakePods;
 use crate::replica::{FakeLease, FakeNodes};
 use crate::store::MemoryStore;
 
@@ -122,6 +123,7 @@ pub struct World {
     pub clock: TestClock,
     pub settings: ControllerSettings,
     pub nodes: FakeNodes,
+    pub pods: FakePods,
     /// None: each controller leads, always.
     pub lease: Option<FakeLease>,
 }
@@ -142,6 +144,7 @@ impl World {
         let cluster = Arc::new(FakeCluster::new(nodes));
         Self {
             nodes: FakeNodes::new(cluster.clone()),
+            pods: FakePods::default(),
             lease: None,
             cluster,
             store: Arc::new(MemoryStore::default()),
@@ -174,6 +177,7 @@ impl World {
         Seams {
             store,
             source,
+            follows: Arc::new(self.pods.clone()),
             publishers: self.agents.iter().map(|a| a.clone() as Arc<dyn Publisher>).collect(),
             clock: Arc::new(self.clock.clone()),
             nodes: Arc::new(self.nodes.clone()),

@@ -113,6 +113,33 @@ rules! {
     Eligible = "eligible", Neutral,
         "none of the above",
         "serve";
+    /// Of one listener: not one of the nodes that it selects.
+    OutsidePool = "outside-pool", Voluntary,
+        "labels do not match the listener's `nodes`",
+        "drain, then remove, from this listener";
+    /// Of one listener: what it follows is about to end there (deletionTimestamp, a terminating endpoint).
+    PodEnding = "pod-ending", Voluntary,
+        "every pod that the listener's `follow` selects on this node has a deletionTimestamp, or none is Ready and one has",
+        "drain, then remove, from this listener";
+    /// Of one listener: what it follows runs there and is not ready.
+    PodNotReady = "pod-not-ready", Involuntary,
+        "no pod that the listener's `follow` selects on this node is Ready",
+        "drain, then remove, from this listener";
+    /// Of one listener: what it follows does not run there.
+    NoPod = "no-pod", Voluntary,
+        "no pod that the listener's `follow` selects is on this node",
+        "drain, then remove, from this listener";
+    /// Of one listener: nothing speaks against it (any more).
+    Carries = "carries", Neutral,
+        "a pod that the listener's `follow` selects is Ready on this node, whose labels match the listener's `nodes`",
+        "serve, by this listener too";
+}
+
+impl Rule {
+    /// Whether it speaks about a node behind one listener, and not about the node.
+    pub const fn is_of_listener(self) -> bool {
+        matches!(self, Self::OutsidePool | Self::PodEnding | Self::PodNotReady | Self::NoPod | Self::Carries)
+    }
 }
 
 impl fmt::Display for Rule {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tidegate_core::follow::{Follow, FollowView};
 use tidegate_core::guard::{Freshness, Removals, Suspicion};
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::log::{Decision, LogState, Phase};
@@ -79,6 +80,7 @@ pub struct World {
     pub policy: NodePolicy,
     pub idle: BTreeSet<NodeUid>,
     pub answers: BTreeMap<IpAddr, bool>,
+    pub follows: BTreeMap<Follow, FollowView>,
     pub removals: Removals,
     pub suspicion: Suspicion,
 }
@@ -96,12 +98,14 @@ impl World {
         let (view, membership, policy) = (&self.view, &self.log.membership, &self.policy);
         let (orders, idle, overrides) = (&self.log.orders, &self.idle, &self.log.overrides);
         let (removals, suspicion, answers) = (&self.removals, &self.suspicion, &self.answers);
+        let follows = &self.follows;
         plan(&PlanInput {
             view,
             membership,
             orders,
             idle,
             answers,
+            follows,
             policy,
             freshness,
             removals,

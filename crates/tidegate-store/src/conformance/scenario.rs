@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tidegate_core::carriage::Apart;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::guard::{Guard, OverrideChange};
-use tidegate_core::ids::{NodeName, NodeUid};
+use tidegate_core::ids::{ListenerName, NodeName, NodeUid};
 use tidegate_core::log::{Change, Decision, LogEntry, LogState, Phase};
 use tidegate_core::membership::{Member, MemberState};
+use tidegate_core::node::{Weight, Zone};
 use tidegate_core::order::{OrderChange, OrderKind};
 use tidegate_core::position::{Revision, Term};
 use tidegate_core::time::after;
@@ -141,6 +143,9 @@ pub fn uid(text: &str) -> NodeUid {
 /// A member at `10.0.0.<address>`.
 pub fn member(node: &str, address: u64, state: MemberState, since: Timestamp) -> Member {
     let last = u8::try_from(address).unwrap_or(u8::MAX);
+    let listener = ListenerName::parse("http").expect("a listener name of the suite");
+    let apart = Apart { deadline: Some(since), rule: Rule::PodEnding, reason: HOSTILE.to_owned(), since };
+    let apart = address.is_multiple_of(2).then_some((listener, apart)).into_iter().collect();
     Member {
         node: name(node),
         hostname: format!("{node}.example.com"),
@@ -150,6 +155,9 @@ pub fn member(node: &str, address: u64, state: MemberState, since: Timestamp) ->
         reason: HOSTILE.to_owned(),
         since,
         retiring: Vec::new(),
+        apart,
+        weight: Weight::new(1 + last % Weight::MOST).unwrap_or_default(),
+        zone: Zone::parse("zone-a").ok(),
     }
 }
 

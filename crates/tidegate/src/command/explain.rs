@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tidegate_core::ids::NodeName;
-use tidegate_core::status::{ListenerProbe, NodeAtLoadBalancer, NodeDetail, NodeStatus};
+use tidegate_core::status::{ListenerProbe, NodeAtListener, NodeAtLoadBalancer, NodeDetail, NodeStatus};
 
 use super::history::history_table;
 use super::status::{held, phase_paint};
@@ -66,7 +66,24 @@ fn present(node: &NodeStatus, outlook: &str, screen: &Screen) -> String {
     }
     let _ = writeln!(text, "  next     {}", one_line(outlook));
     let _ = writeln!(text, "  address  {address}\n  uid      {}", node.uid);
+    for at in &node.listeners {
+        let _ = writeln!(text, "  listener {}", at_listener(at, screen));
+    }
     text
+}
+
+/// `http: no new connections (rule pod-ending: pod p1 is being ended), 5 s ago; its connections are given up in 25 s`
+fn at_listener(at: &NodeAtListener, screen: &Screen) -> String {
+    let NodeAtListener { listener, rule, reason, .. } = at;
+    let reason = one_line(reason);
+    if let Some(guard) = at.held_by {
+        let held = format!("{listener}: rule {rule} wants it out, held by guard {guard} ({reason})");
+        return screen.style.bad(&held);
+    }
+    let since = at.since.map(|since| format!(", {}", screen.ago(since))).unwrap_or_default();
+    let what = format!("{listener}: no new connections (rule {rule}: {reason}){since}");
+    at.deadline
+        .map_or(what.clone(), |deadline| format!("{what}; its connections are given up {}", screen.until(deadline)))
 }
 
 fn absent(name: &NodeName, outlook: &str, screen: &Screen) -> String {

@@ -1,5 +1,6 @@
 //! `tidegate render`: the engine configuration that would be live, with no side effect.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use tidegate_core::eligibility::Rule;
 use tidegate_core::ids::{ClusterName, NodeName, NodeUid};
 use tidegate_core::log::{Change, LogState, Phase};
 use tidegate_core::membership::{Member, MemberState, Membership};
+use tidegate_core::node::Weight;
 use tidegate_core::position::{Position, Revision, Term};
 
 use crate::cli::RenderArgs;
@@ -105,6 +107,9 @@ fn example(controller: &ControllerConfig) -> DesiredState {
             reason: "example".to_owned(),
             since: Timestamp::UNIX_EPOCH,
             retiring: Vec::new(),
+            apart: BTreeMap::new(),
+            weight: Weight::ONE,
+            zone: None,
         };
         let (rule, observation) = (Rule::Eligible, "example".to_owned());
         membership.apply(&Change { uid, node, from: Phase::Out, to: Some(member), rule, observation });

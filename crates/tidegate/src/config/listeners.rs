@@ -1,10 +1,12 @@
 //! Listeners: each on its own, and all against each other.
 
+mod demand;
 mod probe;
 
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use tidegate_core::carriage::Demand;
 use tidegate_core::desired::{Balance, Limits, Listener, Protocol, ProxyProtocol};
 use tidegate_core::engine::{EngineKind, Feature, unsupported};
 
@@ -14,6 +16,7 @@ use super::read::At;
 use super::validate::engine::kinds;
 use super::validate::{Validator, value_or};
 use super::{Role, defaults};
+use demand::{check_follow, read_demand};
 use probe::{check_probe, read_probe};
 
 /// Reads all listeners that can be read, and reports whatever is wrong with any.
@@ -31,9 +34,16 @@ pub fn read_listeners(validator: &mut Validator<'_>, role: Role) -> Vec<Listener
         check_source_ranges(validator, listener);
         check_limits(validator, listener);
         check_probe(validator, listener);
+        check_follow(validator, listener);
         check_supported(validator, listener);
     }
     list.value.iter().filter_map(|listener| read_listener(listener)).collect()
+}
+
+/// What listeners ask of the nodes that carry them; of those that can be read.
+pub fn read_demands(validator: &Validator<'_>) -> Vec<Demand> {
+    let listeners = validator.raw.listeners.iter().flat_map(|list| &list.value);
+    listeners.filter_map(|listener| read_demand(listener)).collect()
 }
 
 fn read_listener(raw: &RawListener) -> Option<Listener> {

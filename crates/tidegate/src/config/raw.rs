@@ -2,12 +2,14 @@
 
 mod agent;
 mod engine;
+mod follow;
 mod probe;
 mod replicas;
 mod store;
 
 pub use agent::{RawAgent, RawTls};
 pub use engine::{RawCustom, RawEngine, RawEnvoy, RawHaproxy, RawNftables, RawNginx};
+pub use follow::RawFollow;
 pub use probe::{RawHttpProbe, RawProbe, RawProbes, RawTcpProbe};
 pub use replicas::{RawFinalizer, RawLeaderElection};
 pub use store::{RawMongodb, RawSqlite, RawStore};
@@ -158,10 +160,14 @@ section! {
         allow_empty: Text<bool>,
         /// How the nodes are asked whether they answer.
         probe: RawProbe,
+        /// Only nodes with these labels receive this listener's traffic, of those that `nodes.selector` selects. When omitted:
+        /// all of them.
+        #[schemars(extend("examples" = ["example.com/pool=edge"]))]
+        nodes: Text<Selector>,
+        /// Only nodes on which a pod of the ingress is Ready receive this listener's traffic.
+        follow: RawFollow,
     }
-    later {
-        "follow" => "remove it, or select the nodes that run the ingress with nodes.selector",
-    }
+    later {}
 }
 
 section! {
@@ -223,6 +229,7 @@ pub fn key_orders() -> Vec<Vec<String>> {
         RawListener::keys(),
         RawProbe::keys(),
         RawHttpProbe::keys(),
+        RawFollow::keys(),
         RawLoadBalancer::keys(),
         RawAgent::keys(),
         RawTls::keys(),

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate_core::ids::ClusterName;
+use tidegate_core::policy::NodePolicy;
 
-use super::listeners::read_listeners;
+use super::listeners::{read_demands, read_listeners};
 use super::problem::{Place, Problems, Spot};
 use super::raw::RawConfig;
 use super::read::At;
@@ -86,6 +87,7 @@ impl Validator<'_> {
         let store = self.store(role);
         let listeners = read_listeners(self, role);
         let policy = raw.nodes.as_ref().map(|nodes| self.policy(nodes)).unwrap_or_default();
+        let policy = NodePolicy { demands: read_demands(self), ..policy };
         let finalizer = self.finalizer(policy.drain_timeout);
         let election = self.election(role);
         let resync = self.resync();

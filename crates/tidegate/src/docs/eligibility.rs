@@ -32,11 +32,37 @@ the table says: guards `half`, `velocity`, `all-failing` and `never-empty` bound
 `status` and `explain`, and is in no history.
 ";
 
+const LISTENERS: &str = "
+## Single listeners
+
+A member carries every listener, unless the listener asks for more: `nodes` (labels) and `follow` (a Ready pod of the ingress, or a ready endpoint
+of its Service, on that node). These rules are asked about each member and each such listener; a node that leaves one drains there, and carries all the others
+as before. Give the pods of the ingress a `preStop` hook of a few seconds: a pod has its deletionTimestamp when the hook starts, its node is out of the
+listener some milliseconds later, and the ingress stops when the hook has ended.
+
+The guards hold here as well, listener by listener: `fresh` while pods cannot be listed, `never-empty` when all are being ended at once, `large-drop` when most of its
+nodes have no such pod at all (a selector with a typo) or not the labels, `half`, `velocity` and `all-failing` for pods that are not Ready. A node that joins before the pods are known
+waits; nobody who carries a listener loses it for that.
+";
+
 /// The document.
 pub fn eligibility_markdown() -> String {
     let mut text = String::from(INTRODUCTION);
-    text.push_str("\n| # | rule | observation | | what follows |\n|---|---|---|---|---|\n");
-    for (number, rule) in Rule::ALL.iter().enumerate() {
+    let (of_listeners, of_nodes): (Vec<Rule>, Vec<Rule>) = Rule::ALL.iter().partition(|rule| rule.is_of_listener());
+    text.push_str(&table(&of_nodes));
+    text.push_str(DRAIN);
+    text.push_str("\n| guard | what it means |\n|---|---|\n");
+    for guard in Guard::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", guard.name(), meaning(guard));
+    }
+    text.push_str(LISTENERS);
+    text.push_str(&table(&of_listeners));
+    text
+}
+
+fn table(rules: &[Rule]) -> String {
+    let mut text = String::from("\n| # | rule | observation | | what follows |\n|---|---|---|---|---|\n");
+    for (number, rule) in rules.iter().enumerate() {
         let class = match rule.class() {
             Class::Voluntary => "V",
             Class::Involuntary => "I",
@@ -45,11 +71,6 @@ pub fn eligibility_markdown() -> String {
         let (name, observation, verdict) = (rule.name(), rule.observation(), rule.verdict());
         // Writing to a String cannot fail.
         let _ = writeln!(text, "| {} | `{name}` | {observation} | {class} | {verdict} |", number + 1);
-    }
-    text.push_str(DRAIN);
-    text.push_str("\n| guard | what it means |\n|---|---|\n");
-    for guard in Guard::ALL {
-        let _ = writeln!(text, "| `{}` | {} |", guard.name(), meaning(guard));
     }
     text
 }

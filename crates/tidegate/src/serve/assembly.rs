@@ -9,7 +9,7 @@ use tidegate_agent::{Agent, AgentHandle};
 use tidegate_controller::{ApiToken, Controller, HttpPublisher, LeaseClient, Publisher, Seams, SystemClock, serve_api};
 use tokio_util::sync::CancellationToken;
 
-use super::kubernetes::{Cluster, LateLease, LateNodeSource, LateNodeWriter};
+use super::kubernetes::{Cluster, LateFollowSource, LateLease, LateNodeSource, LateNodeWriter};
 use super::local::LocalPublisher;
 use super::settings::{
     agent_settings, controller_settings, instance_name, namespace_of, own_name, publisher_settings, webhook_settings,
@@ -86,6 +86,7 @@ async fn seams(config: &ControllerConfig, publishers: Vec<Arc<dyn Publisher>>) -
     Ok(Seams {
         store: open_store(&config.store, &config.cluster, crash::hook()).await?,
         source: Arc::new(LateNodeSource::new(cluster.clone(), config.policy.clone())),
+        follows: Arc::new(LateFollowSource::new(cluster.clone())),
         publishers,
         clock: Arc::new(SystemClock),
         nodes: Arc::new(LateNodeWriter::new(cluster, instance_name())),

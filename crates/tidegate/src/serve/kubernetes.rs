@@ -4,10 +4,12 @@
 //! yet or is being replaced: so the client is made when it is first needed, and tried again.
 
 mod election;
+mod follow;
 mod nodes;
 mod writer;
 
 pub use election::LateLease;
+pub use follow::LateFollowSource;
 pub use nodes::LateNodeSource;
 pub use writer::LateNodeWriter;
 

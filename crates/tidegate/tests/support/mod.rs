@@ -23,6 +23,11 @@ pub fn now() -> Timestamp {
 }
 
 /// So many seconds before it.
+pub fn hence(seconds: u64) -> String {
+    let start: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
+    after(start, Duration::from_secs(27 * 3600 + seconds)).to_string()
+}
+
 pub fn ago(seconds: u64) -> String {
     let start: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
     after(start, Duration::from_secs(27 * 3600 - seconds)).to_string()

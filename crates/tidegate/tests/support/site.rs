@@ -1,5 +1,6 @@
 //! One load balancer on this machine: a folder, a configuration, a store with members, an ingress.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use tidegate_core::eligibility::Rule;
 use tidegate_core::ids::{ClusterName, NodeName, NodeUid};
 use tidegate_core::log::{Change, LogState, Phase};
 use tidegate_core::membership::{Member, MemberState};
+use tidegate_core::node::Weight;
 use tidegate_core::position::Term;
 use tidegate_store::{SqliteStore, Store as _};
 
@@ -80,6 +82,9 @@ impl Site {
             reason: observation.clone(),
             since,
             retiring: Vec::new(),
+            apart: BTreeMap::new(),
+            weight: Weight::ONE,
+            zone: None,
         };
         let mut log = LogState::default();
         let election = log.election("earlier/1", since);

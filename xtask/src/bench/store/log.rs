@@ -1,5 +1,6 @@
 //! A log of a cluster with many nodes, that goes on by one change at a time.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use tidegate_core::eligibility::Rule;
 use tidegate_core::ids::{ClusterName, NodeName, NodeUid};
 use tidegate_core::log::{Change, LogEntry, LogState, Phase};
 use tidegate_core::membership::{Member, MemberState};
+use tidegate_core::node::Weight;
 use tidegate_core::position::Term;
 use tidegate_store::{NodeDocument, Store, commit};
 
@@ -68,6 +70,9 @@ impl BenchLog {
             reason: "Ready".to_owned(),
             since: Timestamp::now(),
             retiring: Vec::new(),
+            apart: BTreeMap::new(),
+            weight: Weight::ONE,
+            zone: None,
         };
         let from = Phase::of(self.state.membership.get(&uid));
         let (node, observation) = (to.node.clone(), "Ready".to_owned());

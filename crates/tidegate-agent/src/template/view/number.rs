@@ -37,14 +37,13 @@ fn hash(address: IpAddr, port: u16) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::desired::BackendState;
     use tidegate_core::ids::NodeName;
 
     use super::*;
 
     fn backend(address: [u8; 4]) -> Backend {
         let node = NodeName::parse("w1").unwrap();
-        Backend { node, address: address.into(), port: 30080, state: BackendState::Active }
+        Backend::active(node, address.into(), 30080)
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn state(pool: Vec<Backend>, proxy_protocol: ProxyProtocol) -> DesiredState {
 fn backend(node: u8, draining: bool) -> Backend {
     let deadline = "2026-11-24T12:00:00Z".parse().unwrap();
     let state = if draining { BackendState::Draining { deadline } } else { BackendState::Active };
-    Backend { node: NodeName::parse(format!("w{node}")).unwrap(), address: [10, 0, 0, node].into(), port: 80, state }
+    Backend { state, ..Backend::active(NodeName::parse(format!("w{node}")).unwrap(), [10, 0, 0, node].into(), 80) }
 }
 
 fn render(source: &str, state: &DesiredState, memo: Option<&BackendMemo>) -> Result<String, String> {

@@ -125,6 +125,7 @@ impl Reconciler {
             orders: if self.forgets_orders() { &none } else { &log.orders },
             idle: &self.idle(),
             answers: &self.answers(),
+            follows: self.gather.follows(),
             policy: &self.shared.settings.policy,
             freshness: self.gather.freshness(),
             removals: self.record.removals(),
@@ -271,6 +272,7 @@ impl Reconciler {
             overrides: &self.record.log().overrides,
             trouble: Trouble { view: self.gather.problem(), store: self.record.trouble(), rival: self.rival.clone() },
             last_list: self.gather.last_list(),
+            follows: self.gather.follow_statuses(),
         };
         let picture = self.memory.draw(scene, self.shared.clock.now());
         self.shared.board.hang(picture);

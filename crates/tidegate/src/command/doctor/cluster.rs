@@ -34,13 +34,13 @@ pub(super) async fn examine(config: &ControllerConfig) -> Vec<Finding> {
 
 async fn rights(client: kube::Client, config: &ControllerConfig) -> Finding {
     let namespace = config.election.as_ref().map(namespace_of);
-    let needed = access::rights(namespace.as_deref());
+    let needed = access::rights(namespace.as_deref(), &config.policy.demands);
     match access::missing(client, &needed).await {
         Err(error) => Finding::of_error("rights", &error),
         Ok(missing) if missing.is_empty() => Finding::good("rights", format!("all {} that are needed", needed.len())),
         Ok(missing) => {
             let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            let cure = "kubectl apply -f deploy/rbac.yaml for the user of this kubeconfig (in a pod: deploy/kubernetes/10-rbac.yaml)";
+            let cure = "kubectl apply -f deploy/rbac.yaml for the user of this kubeconfig (in a pod: deploy/kubernetes/10-rbac.yaml; for follow: deploy/rbac-follow.yaml)";
             Finding::failure("rights", format!("missing: {}", names.join(", ")), cure)
         }
     }

@@ -12,7 +12,9 @@ use std::time::Duration;
 use tidegate_core::guard::Override;
 use tidegate_core::log::Phase;
 use tidegate_core::protocol::{DriftOutcome, EngineHealth, Live};
-use tidegate_core::status::{ClusterStatus, LoadBalancerStatus, NodeStatus, OverrideStatus};
+use tidegate_core::status::{
+    ClusterStatus, FollowStatus, LoadBalancerStatus, NodeAtListener, NodeStatus, OverrideStatus,
+};
 use tidegate_core::time::human;
 
 use crate::output::{Paint, Screen, Style, Table, one_line};
@@ -56,6 +58,7 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
         };
         lines.push(format!("{}: {}{way_out}", style.bad(&line), one_line(&guard.reason)));
     }
+    lines.extend(status.follows.iter().filter_map(|follow| cannot_follow(follow, screen)));
     lines.extend(status.overrides.iter().filter(|o| o.order.until > screen.now).map(|o| overridden(o, screen)));
     for lb in status.load_balancers.iter().filter(|lb| !lb.in_sync || lb.last_error.is_some()) {
         lines.push(trouble(lb, screen));
@@ -74,6 +77,13 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
         let _ = writeln!(text, "  {line}");
     }
     text
+}
+
+/// What the listeners follow cannot be read: a node that joins does not get their traffic, and nobody loses it.
+fn cannot_follow(follow: &FollowStatus, screen: &Screen) -> Option<String> {
+    let problem = follow.problem.as_ref()?;
+    let name = screen.style.bad(&format!("follow {}:", one_line(&follow.follow)));
+    Some(format!("{name} {}; meanwhile who carries these listeners stays as it is", one_line(problem)))
 }
 
 fn overridden(known: &OverrideStatus, screen: &Screen) -> String {
@@ -228,8 +238,19 @@ fn why(node: &NodeStatus, screen: &Screen) -> String {
     if let Some(deadline) = node.deadline {
         parts.push(format!("removed {}", screen.until(deadline)));
     }
+    parts.extend(node.listeners.iter().map(behind));
     parts.push(node.reason.clone());
     parts.join("; ")
+}
+
+/// `not behind http (pod-ending)`, `draining behind http (no-pod)`
+fn behind(at: &NodeAtListener) -> String {
+    let NodeAtListener { listener, rule, held_by, .. } = at;
+    match (held_by, at.deadline) {
+        (Some(guard), _) => format!("HELD behind {listener} by guard {guard}"),
+        (None, Some(_)) => format!("draining behind {listener} ({rule})"),
+        (None, None) => format!("not behind {listener} ({rule})"),
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl Validator<'_> {
             drain_on_cordon: value_or(nodes.drain_on_cordon.as_ref(), default.drain_on_cordon),
             ignore_exclude_label: value_or(nodes.ignore_exclude_label.as_ref(), default.ignore_exclude_label),
             drain_taints,
+            demands: default.demands,
         }
     }
 
