@@ -48,7 +48,7 @@ async fn the_file_of_a_later_version_is_left_alone() {
     let store = Prepared::new(3, &[]).await;
     Connection::open(store.path()).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = refused(&store.path());
-    assert!(matches!(error, StoreError::NewerSchema { found: 99, supported: 3 }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, supported: 4 }), "{error}");
     let version =
         Connection::open(store.path()).unwrap().pragma_query_value(None, "user_version", |r| r.get::<_, i64>(0));
     assert_eq!(version.unwrap(), 99);
