@@ -33,6 +33,8 @@ pub enum FollowEvent {
     },
     /// LIST or watch failed; it is tried again.
     Failed(ApiFailure),
+    /// The watch goes on from the last LIST: all is well (again).
+    Watching,
 }
 
 /// Where pods and endpoints come from: the Kubernetes API, or a fake.

@@ -34,6 +34,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const WATCH_SECONDS: u32 = 60;
 /// A watch on which nothing arrives for longer, not even its end, is dead.
 const SILENCE_LIMIT: Duration = Duration::from_secs(75);
+/// After a server said that it does not know our version any more.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 /// Objects in one page of a LIST.
 const PAGE: u32 = 500;
 /// Events that may wait.
@@ -108,9 +110,6 @@ impl<K: Followed + Send + Sync + 'static> Session<K> {
             let started = Instant::now();
             match self.list().await {
                 Ok((objects, version)) => {
-                    if self.retry.succeeded() {
-                        info!(follow = self.name, "what the listeners follow is listed again");
-                    }
                     self.tell(FollowEvent::Listed { started, objects }).await;
                     if matches!(self.watch(version, started + self.resync).await, End::Unheard) {
                         return;
@@ -144,7 +143,10 @@ impl<K: Followed + Send + Sync + 'static> Session<K> {
         while Instant::now() < until {
             let parameters = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
             let stream = match self.api.watch(&parameters, &version).await {
-                Ok(stream) => stream,
+                Ok(stream) => {
+                    self.watching().await;
+                    stream
+                }
                 Err(error) => {
                     self.pause(failure(&error)).await;
                     return End::List;
@@ -160,7 +162,11 @@ impl<K: Followed + Send + Sync + 'static> Session<K> {
                 match next {
                     Ok(Some(Ok(event))) => match self.take(event).await {
                         Some(next) => version = next,
-                        None => return End::List,
+                        None => {
+                            // However soon it forgets the next one: it is not asked in a circle.
+                            sleep(FORGOTTEN).await;
+                            return End::List;
+                        }
                     },
                     Ok(Some(Err(error))) => {
                         self.pause(failure(&error)).await;
@@ -198,6 +204,13 @@ impl<K: Followed + Send + Sync + 'static> Session<K> {
     async fn tell(&self, event: FollowEvent) {
         // When nobody listens, the next turn of the loop ends it.
         drop(self.out.send(event).await);
+    }
+
+    async fn watching(&mut self) {
+        if self.retry.succeeded() {
+            info!(follow = self.name, "what the listeners follow can be watched again");
+        }
+        self.tell(FollowEvent::Watching).await;
     }
 
     async fn pause(&mut self, cause: ApiFailure) {

@@ -18,6 +18,8 @@ mod api;
 #[path = "simulated/cluster.rs"]
 #[allow(dead_code, reason = "shared with the simulation")]
 mod cluster;
+#[path = "wire/kube_follow.rs"]
+mod kube_follow;
 #[path = "wire/kube_server.rs"]
 mod kube_server;
 #[path = "wire/kube_source.rs"]

@@ -14,6 +14,7 @@ use crate::guard::{Guard, Overrides};
 use crate::hash::ContentHash;
 use crate::ids::{ClusterName, ListenerName, NodeName};
 use crate::membership::{Member, MemberState, Membership};
+use crate::millis;
 use crate::node::{Weight, Zone};
 use crate::position::Position;
 use crate::probe::Probe;
@@ -106,10 +107,15 @@ impl Listener {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// A connection (or UDP session) without traffic for this long is ended; in milliseconds on the wire.
-    #[serde(default, rename = "idleTimeoutMillis", with = "millis", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "idleTimeoutMillis", with = "millis::optional", skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
     /// A backend that does not accept within this long is given up; in milliseconds on the wire.
-    #[serde(default, rename = "connectTimeoutMillis", with = "millis", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "connectTimeoutMillis",
+        with = "millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub connect_timeout: Option<Duration>,
     /// Client connections of this listener at a time, on each load balancer machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,22 +126,6 @@ impl Limits {
     /// Whether there are none.
     pub fn is_unset(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-/// Durations as whole milliseconds.
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[allow(clippy::ref_option, reason = "serde hands over a reference to the field")]
-    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
     }
 }
 

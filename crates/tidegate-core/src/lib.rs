@@ -26,6 +26,7 @@ pub mod lease;
 pub mod ledger;
 pub mod log;
 pub mod membership;
+mod millis;
 pub mod mutant;
 pub mod node;
 pub mod order;

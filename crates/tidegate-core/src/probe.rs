@@ -19,6 +19,7 @@ pub use roll::{Asked, Judgement, ProbeHold, Roll};
 pub use tally::{Answer, Tally, Verdict};
 
 use crate::desired::{Backend, Listener, Protocol};
+use crate::millis;
 
 /// The path of an HTTP request: what may stand in a request line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -170,20 +171,5 @@ impl fmt::Display for Target {
             Check::Http(path) => write!(f, "GET http://{}{}", self.address, path.as_str()),
             Check::Https(path) => write!(f, "GET https://{}{}", self.address, path.as_str()),
         }
-    }
-}
-
-/// Durations as whole milliseconds.
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }

@@ -34,8 +34,9 @@ pub async fn serving(options: SiteOptions, engine: EngineKind, agent_extra: &'st
 
 /// Whether every listener's probe of the victim has come to this.
 pub fn probed(status: &ClusterStatus, out: bool) -> bool {
-    let mut victims = status.load_balancers.iter().flat_map(|lb| &lb.backends).filter(|b| b.node.as_str() == VICTIM);
-    victims.all(|b| b.probe.as_ref().is_some_and(|probe| probe.out == out))
+    let backends = status.load_balancers.iter().flat_map(|lb| &lb.backends);
+    let mut victims = backends.filter(|b| b.node.as_str() == VICTIM).peekable();
+    victims.peek().is_some() && victims.all(|b| b.probe.as_ref().is_some_and(|probe| probe.out == out))
 }
 
 /// How a node dies.

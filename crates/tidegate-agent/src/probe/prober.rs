@@ -74,6 +74,7 @@ impl Prober {
             changed: Vec::new(),
             health: Health::default(),
             lives: 0,
+            begun: false,
         };
         tokio::spawn(task.run());
         Self { wanted, news }
@@ -134,6 +135,8 @@ struct Task {
     health: Health,
     /// Tells a slot's tenants apart.
     lives: u64,
+    /// Whether the first set was taken over.
+    begun: bool,
 }
 
 impl Task {
@@ -165,6 +168,9 @@ impl Task {
     fn take_over_wanted(&mut self) {
         let Wanted { targets, down } = self.wanted.borrow_and_update().clone();
         let first = self.index.is_empty();
+        // Who leaves and comes back is judged anew: what an earlier process found is news of the first set only.
+        let begun = self.begun;
+        self.begun |= !targets.is_empty();
         let gone: Vec<Arc<Target>> = self.index.keys().filter(|t| !targets.contains(t.as_ref())).cloned().collect();
         for target in gone {
             if let Some(slot) = self.index.remove(&target) {
@@ -176,7 +182,8 @@ impl Task {
         }
         let now = Instant::now();
         for target in targets.iter().filter(|t| !self.index.contains_key(*t)).cloned().collect::<Vec<_>>() {
-            let tally = if down.contains(&target) { Tally::down() } else { Tally::default() };
+            let was_down = !begun && down.contains(&target);
+            let tally = if was_down { Tally::down() } else { Tally::default() };
             let interval = target.pace.interval;
             let turn = self.admit(Arc::new(target), tally);
             if first {

@@ -24,7 +24,7 @@ pub(super) struct Following {
 struct Source {
     /// When the last LIST that finished had been started.
     listed: Option<Instant>,
-    /// The latest failure, until something succeeds.
+    /// The latest failure, until the watch goes on.
     trouble: Option<String>,
 }
 
@@ -61,13 +61,13 @@ impl Following {
         };
         match event {
             FollowEvent::Listed { started, objects } => {
-                let over = source.trouble.take().is_some();
                 source.listed = Some(started);
-                view.replace(objects) | over
+                view.replace(objects)
             }
             FollowEvent::Applied { object, instances } => view.observe(object, instances),
             FollowEvent::Deleted { object } => view.forget(&object),
             FollowEvent::Failed(cause) => source.trouble.replace(cause.to_string()).is_none(),
+            FollowEvent::Watching => source.trouble.take().is_some(),
         }
     }
 

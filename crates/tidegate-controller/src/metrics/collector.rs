@@ -53,6 +53,7 @@ impl Collector for StatusCollector {
         single(&mut encoder, "term", "The fencing token of the present leadership", number(status.leader.term.0))?;
         nodes(&mut encoder, &status)?;
         guards(&mut encoder, &status)?;
+        follows(&mut encoder, &status)?;
         probes(&mut encoder, &status)?;
         balancers(&mut encoder, &status, self.clock.now())
     }
@@ -77,6 +78,26 @@ fn guards(encoder: &mut DescriptorEncoder<'_>, status: &ClusterStatus) -> Result
     for guard in Guard::ALL {
         let holding = status.guards.iter().any(|g| g.guard == guard);
         sample(&mut family, [("guard", guard.name())], f64::from(u8::from(holding)))?;
+    }
+    Ok(())
+}
+
+fn follows(encoder: &mut DescriptorEncoder<'_>, status: &ClusterStatus) -> Result<(), Error> {
+    let mut family = gauge(encoder, "node_apart", "1 while an active node does not carry a listener, by rule")?;
+    for node in status.nodes.iter().filter(|node| node.state == Phase::Active) {
+        for at in node.listeners.iter().filter(|at| at.held_by.is_none()) {
+            let labels = [("node", node.name.as_str()), ("listener", at.listener.as_str()), ("rule", at.rule.name())];
+            sample(&mut family, labels, 1.0)?;
+        }
+    }
+    let mut family = gauge(encoder, "follow_ready_nodes", "Nodes on which what listeners follow is Ready")?;
+    for follow in &status.follows {
+        sample(&mut family, [("follow", follow.follow.as_str())], number(follow.ready_nodes as u64))?;
+    }
+    let mut family = gauge(encoder, "follow_trouble", "1 while what listeners follow cannot be read, or is too old")?;
+    for follow in &status.follows {
+        let trouble = f64::from(u8::from(follow.problem.is_some()));
+        sample(&mut family, [("follow", follow.follow.as_str())], trouble)?;
     }
     Ok(())
 }

@@ -71,7 +71,8 @@ impl FollowSource for FakePods {
         tokio::spawn(async move {
             loop {
                 let listed = this.pods().listed();
-                if out.send(listed).await.is_err() {
+                let is_well = matches!(listed, FollowEvent::Listed { .. });
+                if out.send(listed).await.is_err() || (is_well && out.send(FollowEvent::Watching).await.is_err()) {
                     return;
                 }
                 let next = sleep(resync);

@@ -33,6 +33,8 @@ pub struct Inner {
     pub streaming: Streaming,
     /// Each watch ends as soon as it has begun.
     pub ends_watches: bool,
+    /// Watches are answered with this.
+    pub refuses_watches: Option<u16>,
     /// LIST and GET answer this.
     pub answers: Option<u16>,
     /// LIST and GET never answer.
@@ -60,6 +62,17 @@ pub fn node(name: &str, address: &str) -> Value {
     })
 }
 
+/// A pod of the ingress on this node.
+pub fn pod(node: &str, ready: bool) -> Value {
+    let status = if ready { "True" } else { "False" };
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": format!("p-{node}"), "namespace": "ingress", "labels": {"app": "ingress"}},
+        "spec": {"nodeName": node, "containers": []},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": status}]},
+    })
+}
+
 impl KubeServer {
     pub async fn start(streaming: Streaming) -> Self {
         let inner = Inner {
@@ -68,6 +81,7 @@ impl KubeServer {
             watchers: Vec::new(),
             streaming,
             ends_watches: false,
+            refuses_watches: None,
             answers: None,
             hangs: false,
             lists: Vec::new(),
@@ -79,6 +93,8 @@ impl KubeServer {
         let router = Router::new()
             .route("/api/v1/nodes", get(list_or_watch))
             .route("/api/v1/nodes/{name}", get(one))
+            // Pods are kept beside the nodes: a test has the ones or the others.
+            .route("/api/v1/namespaces/ingress/pods", get(list_or_watch))
             .with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         server
@@ -168,6 +184,9 @@ fn watch(server: &KubeServer, query: HashMap<String, String>) -> Response {
     let mut inner = server.inner();
     let initial = query.get("sendInitialEvents").is_some_and(|s| s == "true");
     inner.watches.push(query);
+    if let Some(code) = inner.refuses_watches {
+        return failure(code, "Injected");
+    }
     if initial && inner.streaming == Streaming::Answers500 {
         return failure(500, "InternalError");
     }

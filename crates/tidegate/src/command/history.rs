@@ -60,10 +60,10 @@ pub fn history_table(rows: &[HistoryRow], screen: &Screen) -> String {
             table.row(vec![when, revision, "-".into(), "election".into(), "-".into(), what], Some((3, Style::faint)));
             continue;
         };
-        let step = if change.from == change.to {
-            format!("{}, new address", change.to.as_str())
-        } else {
-            format!("{} -> {}", change.from.as_str(), change.to.as_str())
+        let step = match (change.from == change.to, change.rule.is_of_listener()) {
+            (true, true) => format!("{}, one listener", change.to.as_str()),
+            (true, false) => format!("{}, new address", change.to.as_str()),
+            (false, _) => format!("{} -> {}", change.from.as_str(), change.to.as_str()),
         };
         let paint = super::status::phase_paint(change.to);
         let rule = change.rule.to_string();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod follow;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
