@@ -23,6 +23,8 @@ use super::statistics::Samples;
 const PAUSE: Duration = Duration::from_millis(1_200);
 /// The goal of the time until the last new connection.
 const GOAL: Duration = Duration::from_secs(1);
+/// What Kubernetes waits for a heartbeat by default (`--node-monitor-grace-period`, since 1.32).
+const GRACE: Duration = Duration::from_secs(50);
 /// Kubernetes takes about 50 s.
 const LIFECYCLE: Duration = Duration::from_secs(120);
 
@@ -75,7 +77,7 @@ impl CrashBench {
 }
 
 async fn scene(engine: EngineKind, lifecycle: bool, probes: &'static str) -> Result<Scenario> {
-    let cluster = ClusterOptions { controller_manager: lifecycle, ..ClusterOptions::default() };
+    let cluster = ClusterOptions { controller_manager: lifecycle, node_grace: GRACE, ..ClusterOptions::default() };
     let binary = crate::build::release_binary();
     serving(SiteOptions { cluster, binary, ..SiteOptions::default() }, engine, probes).await
 }
