@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tidegate_testbed::scenario::{PORT, Scenario};
 use tidegate_testbed::traffic::TrafficOptions;
+use tidegate_testbed::{Host, Site};
 
 /// Clients that each send the next request when the last one is answered.
 const CLIENTS: u32 = 32;
@@ -24,18 +25,45 @@ pub struct Throughput {
 pub struct Compared {
     pub engine: Throughput,
     pub direct: Throughput,
+    /// The same packets through the load balancer machine, which only forwards them: what its place on the way costs.
+    pub routed: Throughput,
 }
 
 /// As many rounds of `seconds` for each of the two; `reuse`: on connections that are used again.
 pub async fn measure(scene: &Scenario, reuse: bool, rounds: u32, seconds: u64) -> Result<Compared> {
     let through = scene.site.lb_address(PORT)?;
     let node = scene.site.worker("worker-1")?.host.address(80);
-    let (mut engine, mut direct) = (Vec::new(), Vec::new());
+    let (mut engine, mut direct, mut routed) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         direct.push(one(scene, node, reuse, seconds).await?);
         engine.push(one(scene, through, reuse, seconds).await?);
+        route(scene, "add")?;
+        let seen = one(scene, node, reuse, seconds).await;
+        route(scene, "del")?;
+        routed.push(seen?);
     }
-    Ok(Compared { engine: median(&engine), direct: median(&direct) })
+    Ok(Compared { engine: median(&engine), direct: median(&direct), routed: median(&routed) })
+}
+
+/// Client and node reach each other through the load balancer machine, or directly again.
+fn route(scene: &Scenario, action: &str) -> Result<()> {
+    let site = &scene.site;
+    let (lb, node) = (&site.lb(Site::LB)?.host, &site.worker("worker-1")?.host);
+    let forward =
+        ["net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0"];
+    run(lb, "sysctl", &[["-q", "-w"].as_slice(), &forward].concat())?;
+    let gateway = lb.ipv4().to_string();
+    for (host, other) in [(&site.client, node), (node, &site.client)] {
+        let other = format!("{}/32", other.ipv4());
+        run(host, "ip", &["route", action, &other, "via", &gateway])?;
+    }
+    Ok(())
+}
+
+fn run(host: &Host, program: &str, args: &[&str]) -> Result<()> {
+    let output = host.command(program).args(args).output()?;
+    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
 }
 
 async fn one(scene: &Scenario, target: SocketAddr, reuse: bool, seconds: u64) -> Result<Throughput> {
