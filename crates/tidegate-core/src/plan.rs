@@ -1,5 +1,7 @@
 //! The only diff: what is observed against what is recorded, giving the changes to commit.
 
+mod recall;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::eligibility::{Action, AddressBook, Class, Rule, Subject, Verdict, evaluate, gone};
-use crate::guard::{Checked, Freshness, Hold, Overrides, Removals, Signs, Suspicion, Watch, check};
+use crate::guard::{Checked, Freshness, Guard, Hold, Overrides, Removals, Signs, Suspicion, Watch, check};
 use crate::ids::{NodeName, NodeUid};
 use crate::log::{Change, Phase};
 use crate::membership::{Member, MemberState, Membership, Retiring};
@@ -91,6 +93,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         wanted.extend(draft.change(None));
     }
     let Checked { passed: mut changes, held: holds, signs, wake_at: lets_go } = check(wanted, &input.watch());
+    if signs.all_failing && holds.iter().any(|hold| hold.guard == Guard::AllFailing) {
+        recall::put_in(input, &judged, &mut changes);
+    }
     changes.extend(overdue(input, &changes));
     let after_it = input.membership.with(&changes);
     let wake_at = [wake_at(&judged, &after_it, input.now), lets_go.filter(|at| *at > input.now)];

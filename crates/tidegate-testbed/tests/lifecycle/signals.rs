@@ -1,0 +1,148 @@
+//! Each signal of a node that leaves on purpose, or is not there yet.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tidegate_core::eligibility::Rule;
+use tidegate_core::log::Phase;
+use tidegate_core::policy::EXCLUDE_LABEL;
+use tidegate_core::status::NodeStatus;
+use tidegate_testbed::kubelet::{Kubelet, KubeletOptions};
+use tidegate_testbed::scenario::{RunConfig, Scenario, in_sync, node, stands};
+use tidegate_testbed::{SiteOptions, deadline, lab};
+
+use crate::support::history;
+
+const SOON: Duration = Duration::from_secs(20);
+/// "At once", on a machine that does other things too.
+const AT_ONCE: Duration = Duration::from_secs(5);
+const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_signal_of_a_node_is_followed_by_its_rule() -> Result<()> {
+    let options = SiteOptions { workers: 7, ..SiteOptions::default() };
+    let config = RunConfig { drain_timeout: "6s", ..RunConfig::default() };
+    let mut scene = Scenario::serving(options, config).await?;
+    cordoned_and_not_excluded(&scene, "worker-1").await?;
+    shuts_down(&mut scene, "worker-2").await?;
+    announced_by_the_autoscaler(&mut scene, "worker-3").await?;
+    out_of_service(&mut scene, "worker-4").await?;
+    excluded(&mut scene, "worker-5").await?;
+    deleted(&mut scene, "worker-6").await?;
+    not_initialized(&mut scene, "worker-6").await?;
+    // Both have ended on time meanwhile.
+    steps(&mut scene, "worker-3", Rule::Autoscaler, &[Phase::Draining, Phase::Out]).await?;
+    steps(&mut scene, "worker-5", Rule::Excluded, &[Phase::Draining, Phase::Out]).await?;
+    for kept in ["worker-1", "worker-7"] {
+        let left: Vec<_> =
+            history(&scene)?.into_iter().filter(|c| c.node.as_str() == kept && c.to != Phase::Active).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    Ok(())
+}
+
+/// Waits until a rule speaks for a node that stands so, live; that must not take long from `begun` on.
+async fn by_rule(scene: &mut Scenario, name: &str, phase: Phase, rule: Rule, begun: Instant) -> Result<NodeStatus> {
+    let speaks = |n: &NodeStatus| n.state == phase && n.rule == rule;
+    let what = format!("{name} {} by rule {rule}", phase.as_str());
+    let (at, status) = scene.wait(&what, |status| in_sync(status) && node(status, name).is_some_and(speaks)).await?;
+    let took = at.saturating_duration_since(begun);
+    println!("{what}: live after {took:.0?}");
+    ensure!(took < AT_ONCE, "{what}: after {took:?}");
+    node(&status, name).cloned().context("it was there")
+}
+
+/// Waits until a node is out, and looks how it got there: the phases that it went through, all by this rule.
+async fn steps(scene: &mut Scenario, name: &str, rule: Rule, phases: &[Phase]) -> Result<()> {
+    scene.wait(&format!("{name} out"), |status| in_sync(status) && stands(status, name, Phase::Out)).await?;
+    let mut went: Vec<_> = history(scene)?.into_iter().filter(|c| c.node.as_str() == name && c.rule == rule).collect();
+    went.reverse();
+    let seen: Vec<Phase> = went.iter().map(|change| change.to).collect();
+    assert_eq!(seen, phases, "{name}: {went:?}");
+    assert_eq!(went.first().map(|change| change.from), Some(Phase::Active), "{name}: {went:?}");
+    Ok(())
+}
+
+/// A cordon, its taint and a label that says "false" are no reason to leave; that it stays is seen at the end.
+async fn cordoned_and_not_excluded(scene: &Scenario, name: &str) -> Result<()> {
+    let kubelet = &scene.site.worker(name)?.kubelet;
+    kubelet.label(EXCLUDE_LABEL, Some("false")).await?;
+    kubelet.set_cordoned(true).await?;
+    deadline::until("the taint of a cordoned node", SOON, || async {
+        let taints = kubelet.node().await.ok()?.spec?.taints?;
+        taints.iter().any(|taint| taint.key == "node.kubernetes.io/unschedulable").then_some(())
+    })
+    .await
+}
+
+/// A kubelet that shuts down says so, then it is silent: the drain that it asked for goes on.
+async fn shuts_down(scene: &mut Scenario, name: &str) -> Result<()> {
+    let begun = Instant::now();
+    let kubelet = &scene.site.worker(name)?.kubelet;
+    kubelet.set_ready(false, "KubeletNotReady", "node is shutting down").await?;
+    let leaving = by_rule(scene, name, Phase::Draining, Rule::ShuttingDown, begun).await?;
+    assert!(leaving.reason.contains("node is shutting down"), "{leaving:?}");
+    let deadline = leaving.deadline.context("a drain has a deadline")?;
+    let lasts = deadline.duration_since(leaving.since).as_secs();
+    assert!((59..=60).contains(&lasts), "60 s, whatever nodes.drainTimeout says: {leaving:?}");
+
+    let kubelet = &scene.site.worker(name)?.kubelet;
+    kubelet.stop();
+    kubelet.wait_ready("Unknown", SOON).await?;
+    let silent = by_rule(scene, name, Phase::Draining, Rule::NotReady, Instant::now()).await?;
+    assert_eq!(silent.deadline, Some(deadline), "{silent:?}");
+    Ok(())
+}
+
+async fn announced_by_the_autoscaler(scene: &mut Scenario, name: &str) -> Result<()> {
+    let begun = Instant::now();
+    scene.site.worker(name)?.kubelet.add_taint("ToBeDeletedByClusterAutoscaler", "1", "NoSchedule").await?;
+    by_rule(scene, name, Phase::Draining, Rule::Autoscaler, begun).await?;
+    Ok(())
+}
+
+/// An operator says that the machine is off: nothing to drain.
+async fn out_of_service(scene: &mut Scenario, name: &str) -> Result<()> {
+    let begun = Instant::now();
+    scene
+        .site
+        .worker(name)?
+        .kubelet
+        .add_taint("node.kubernetes.io/out-of-service", "nodeshutdown", "NoExecute")
+        .await?;
+    by_rule(scene, name, Phase::Out, Rule::OutOfService, begun).await?;
+    steps(scene, name, Rule::OutOfService, &[Phase::Out]).await
+}
+
+async fn excluded(scene: &mut Scenario, name: &str) -> Result<()> {
+    let begun = Instant::now();
+    scene.site.worker(name)?.kubelet.label(EXCLUDE_LABEL, Some("")).await?;
+    by_rule(scene, name, Phase::Draining, Rule::Excluded, begun).await?;
+    Ok(())
+}
+
+/// The Node object stays until its node is out of the load balancer, and then goes.
+async fn deleted(scene: &mut Scenario, name: &str) -> Result<()> {
+    let begun = Instant::now();
+    scene.site.worker(name)?.kubelet.delete().await?;
+    let leaving = by_rule(scene, name, Phase::Draining, Rule::Deleting, begun).await?;
+    assert!(leaving.reason.contains("deletionTimestamp"), "{leaving:?}");
+    scene.site.worker(name)?.kubelet.wait_gone(SOON).await?;
+    steps(scene, name, Rule::Deleting, &[Phase::Draining, Phase::Out]).await
+}
+
+/// A machine whose Node is gone comes back as a new one, which its cloud provider has not initialized yet.
+async fn not_initialized(scene: &mut Scenario, machine: &str) -> Result<()> {
+    let addresses = lab::addresses(&scene.site.worker(machine)?.host);
+    let options =
+        KubeletOptions { taints: vec![UNINITIALIZED.to_owned()], ..KubeletOptions::new("newcomer", addresses) };
+    let newcomer = Kubelet::start(scene.site.cluster.client().await?, options).await?;
+    newcomer.wait_ready("True", SOON).await?;
+    // Longer than `nodes.joinDelay`: it is the taint that keeps it out.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let waiting = by_rule(scene, "newcomer", Phase::Out, Rule::Joining, Instant::now()).await?;
+    assert!(waiting.reason.contains(UNINITIALIZED), "{waiting:?}");
+    newcomer.remove_taint(UNINITIALIZED).await?;
+    by_rule(scene, "newcomer", Phase::Active, Rule::Eligible, Instant::now()).await?;
+    Ok(())
+}
