@@ -30,11 +30,13 @@ async fn no_request_fails_while_a_node_flaps() -> Result<()> {
         kubelet_says(&mut scene, true).await?;
     }
     for _ in 0..SILENT {
-        falls_silent(&mut scene).await?;
+        println!("silent: drains after {:.1?}", falls_silent(&mut scene).await?);
         scene.site.worker(NODE)?.kubelet.resume().await?;
         scene.wait_phase(NODE, Phase::Active).await?;
     }
-    nothing_lost("a node that flaps", &traffic.stop().await?);
+    let total = traffic.stop().await?;
+    println!("{total}");
+    nothing_lost("a node that flaps", &total);
     let moves: Vec<_> = history(&scene)?.into_iter().filter(|c| c.from != Phase::Out).collect();
     assert!(moves.iter().all(|change| change.node.as_str() == NODE), "nobody else has moved: {moves:?}");
     let drains = moves.iter().filter(|change| change.to == Phase::Draining && change.rule == Rule::NotReady).count();
@@ -63,19 +65,19 @@ async fn kubelet_says(scene: &mut Scenario, ready: bool) -> Result<()> {
     Ok(())
 }
 
-/// No heartbeats: the lifecycle controller makes it Unknown, and taints it.
-async fn falls_silent(scene: &mut Scenario) -> Result<()> {
+/// No heartbeats: the lifecycle controller makes it Unknown, and taints it. Answers after how long it drains.
+async fn falls_silent(scene: &mut Scenario) -> Result<Duration> {
     let begun = Instant::now();
     scene.site.worker(NODE)?.kubelet.stop();
     let silent = |n: &NodeStatus| drains(n, "NodeStatusUnknown");
     let (at, _) = scene.wait("it drains", |s| in_sync(s) && node(s, NODE).is_some_and(silent)).await?;
-    println!("silent: drains after {:.1?}", at.saturating_duration_since(begun));
     let kubelet = &scene.site.worker(NODE)?.kubelet;
     deadline::until("the taint of a silent node", FLIP, || async {
         let taints = kubelet.node().await.ok()?.spec?.taints?;
         taints.iter().any(|taint| taint.key == "node.kubernetes.io/unreachable").then_some(())
     })
-    .await
+    .await?;
+    Ok(at.saturating_duration_since(begun))
 }
 
 fn drains(node: &NodeStatus, why: &str) -> bool {

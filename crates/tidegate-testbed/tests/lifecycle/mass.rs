@@ -28,14 +28,18 @@ async fn kubelets_that_fall_silent_together_cost_no_request_and_a_node_that_is_d
     let traffic = scene.site.traffic(TrafficOptions::new(scene.site.lb_address(PORT)?))?;
     a_tenth(&mut scene).await?;
     half_and_more(&mut scene).await?;
-    all(&mut scene).await?;
+    let early = all(&mut scene).await?;
     let before = traffic.stats();
+    println!("all silent: {early} went before the last was reported, and came back; {before}");
     nothing_lost("a tenth, half, nine tenths and all silent", &before);
-    let after = one_is_dead(&mut scene, &traffic).await?;
+    let (out_after, after) = one_is_dead(&mut scene, &traffic).await?;
+    let lost = after.since(&before).failed();
+    println!("dead among the held: out after {out_after:.0?}, {lost} requests lost");
     all_are_back(&mut scene).await?;
     scene.wait("the dead one lives", |status| probed(status, false)).await?;
     tokio::time::sleep(LOOK).await;
     let seen = traffic.stop().await?.since(&after);
+    println!("then: {seen}");
     nothing_lost("from the removal of the dead one to the end", &seen);
     assert_eq!(seen.by_node.len(), ALL, "{seen}");
     Ok(())
@@ -83,8 +87,8 @@ async fn half_and_more(scene: &mut Scenario) -> Result<()> {
     all_are_back(scene).await
 }
 
-/// All of ten, which the lifecycle controller reports one after the other: all stay.
-async fn all(scene: &mut Scenario) -> Result<()> {
+/// All of ten, which the lifecycle controller reports one after the other: all stay. Answers how many went until then.
+async fn all(scene: &mut Scenario) -> Result<usize> {
     let before = history(scene)?.len();
     fall_silent(scene, 1..=WORKERS)?;
     scene.wait("all held", |status| in_sync(status) && all_held(status)).await?;
@@ -95,31 +99,29 @@ async fn all(scene: &mut Scenario) -> Result<()> {
     let now = history(scene)?;
     let since = &now[..now.len() - before];
     let drained = since.iter().filter(|change| change.to == Phase::Draining).count();
-    println!("all silent: {drained} went before the last was reported, and came back");
     assert!(drained <= ALL / 5 && since.len() == 2 * drained, "{since:?}");
     assert!(since.iter().all(|change| change.to != Phase::Out), "{since:?}");
-    Ok(())
+    Ok(drained)
 }
 
 fn all_held(status: &ClusterStatus) -> bool {
     active(status) == ALL && held(status, Guard::AllFailing) == ALL
 }
 
-/// Meanwhile one of them really dies, and is healed; answers what clients had seen when its death was over for them.
-async fn one_is_dead(scene: &mut Scenario, traffic: &Traffic) -> Result<Snapshot> {
-    let (before, died) = (traffic.stats(), Instant::now());
+/// Meanwhile one of them really dies, and is healed. Answers after how long it was out, and what clients had seen when its
+/// death was over for them.
+async fn one_is_dead(scene: &mut Scenario, traffic: &Traffic) -> Result<(Duration, Snapshot)> {
+    let died = Instant::now();
     Crash::Unplugged.strike(scene.site.worker(VICTIM)?)?;
     let dead = |status: &ClusterStatus| all_held(status) && probed(status, true);
     let (at, _) = scene.wait("the dead one out", |status| in_sync(status) && dead(status)).await?;
     // Packets vanish: whoever waits for an answer has given up by now.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let after = traffic.stats();
-    let lost = after.since(&before).failed();
-    println!("dead among the held: out after {:.0?}, {lost} requests lost", at.saturating_duration_since(died));
     stays(scene, LOOK, "all held, the dead one out", dead).await?;
     let seen = traffic.stats().since(&after);
     nothing_lost("while the dead one is out", &seen);
     assert!(!seen.by_node.contains_key(VICTIM) && seen.by_node.len() == ALL - 1, "{seen}");
     Crash::Unplugged.heal(scene.site.worker(VICTIM)?).await?;
-    Ok(after)
+    Ok((at.saturating_duration_since(died), after))
 }

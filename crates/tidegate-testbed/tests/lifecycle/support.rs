@@ -66,7 +66,6 @@ pub async fn stays(
 
 /// No client has noticed anything.
 pub fn nothing_lost(what: &str, seen: &Snapshot) {
-    println!("{what}: {seen}");
     assert!(seen.ok() > 100, "{what}: too little traffic to say anything: {seen}");
     assert_eq!(seen.failed() + seen.retried_reset, 0, "{what}: {seen}");
 }
