@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::guard::Guard;
-use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, active, in_sync};
+use tidegate_core::log::Phase;
+use tidegate_core::status::ClusterStatus;
+use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, active, in_sync, stands};
 use tidegate_testbed::traffic::TrafficOptions;
 use tidegate_testbed::{Site, SiteOptions};
 
@@ -35,6 +37,9 @@ async fn a_selector_that_drops_most_nodes_takes_nobody_out_until_somebody_says_s
     assert!(before.iter().all(|change| change.rule != Rule::OutsideSelector), "nobody has left yet: {before:?}");
     override_guard(&scene, Guard::LargeDrop, &["--for", "5m"])?;
     scene.wait("two serve", |status| in_sync(status) && active(status) == 2 && status.guards.is_empty()).await?;
+    let out =
+        |status: &ClusterStatus| ["worker-3", "worker-4", "worker-5"].iter().all(|n| stands(status, n, Phase::Out));
+    scene.wait("the drains end", |status| in_sync(status) && out(status)).await?;
     let left = traffic.stats();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let total = traffic.stop().await?;

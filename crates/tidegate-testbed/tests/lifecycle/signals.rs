@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tidegate_core::eligibility::Rule;
 use tidegate_core::log::Phase;
 use tidegate_core::policy::EXCLUDE_LABEL;
-use tidegate_core::status::NodeStatus;
+use tidegate_core::status::{ClusterStatus, NodeStatus};
 use tidegate_testbed::kubelet::{Kubelet, KubeletOptions};
-use tidegate_testbed::scenario::{RunConfig, Scenario, in_sync, node, stands};
+use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, in_sync, node, stands};
+use tidegate_testbed::traffic::LongLived;
 use tidegate_testbed::{SiteOptions, deadline, lab};
 
 use crate::support::history;
@@ -16,6 +17,11 @@ use crate::support::history;
 const SOON: Duration = Duration::from_secs(20);
 /// "At once", on a machine that does other things too.
 const AT_ONCE: Duration = Duration::from_secs(5);
+/// Connections that are opened at a time, and how often.
+const STREAMS: usize = 40;
+const ROUNDS: usize = 5;
+/// An agent is asked what it counts every few seconds.
+const TOLD: Duration = Duration::from_secs(8);
 const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,6 +29,7 @@ async fn each_signal_of_a_node_is_followed_by_its_rule() -> Result<()> {
     let options = SiteOptions { workers: 7, ..SiteOptions::default() };
     let config = RunConfig { drain_timeout: "6s", ..RunConfig::default() };
     let mut scene = Scenario::serving(options, config).await?;
+    let _streams = occupy(&mut scene).await?;
     cordoned_and_not_excluded(&scene, "worker-1").await?;
     let took = [
         (Rule::ShuttingDown, shuts_down(&mut scene, "worker-2").await?),
@@ -45,6 +52,26 @@ async fn each_signal_of_a_node_is_followed_by_its_rule() -> Result<()> {
         assert!(left.is_empty(), "{left:?}");
     }
     Ok(())
+}
+
+/// A drain without connections would end early: gives every node some that last.
+async fn occupy(scene: &mut Scenario) -> Result<Vec<LongLived>> {
+    let target = scene.site.lb_address(PORT)?;
+    let mut streams = Vec::new();
+    for _ in 0..ROUNDS {
+        for _ in 0..STREAMS {
+            streams.push(LongLived::open(&scene.site.client, target).await?);
+        }
+        let busy = |status: &ClusterStatus| {
+            let mut backends = status.load_balancers.iter().flat_map(|lb| &lb.backends);
+            backends.all(|backend| backend.connections.is_some_and(|open| open > 0))
+        };
+        // Who gets a connection is chance: more of them, when one has none.
+        if scene.status.wait("every node has a connection", TOLD, busy).await.is_ok() {
+            return Ok(streams);
+        }
+    }
+    bail!("{} connections, and a node has none", streams.len())
 }
 
 /// Waits until a rule speaks for a node that stands so, live.
