@@ -1,15 +1,16 @@
 //! A node dies while nothing can be known of the cluster.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
+use jiff::Timestamp;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::SiteOptions;
 use tidegate_testbed::crash::{Crash, VICTIM, probed};
 use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, active, in_sync};
 use tidegate_testbed::traffic::TrafficOptions;
 
-use crate::support::{nothing_lost, stays};
+use crate::support::{believed_dead, nothing_lost, stays};
 
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -25,14 +26,14 @@ async fn a_node_that_dies_while_the_api_server_hangs_is_taken_out_and_the_set_st
     let before = traffic.stats();
     nothing_lost("frozen", &before);
 
-    let died = Instant::now();
+    let died = Timestamp::now();
     Crash::Killed.strike(scene.site.worker(VICTIM)?)?;
-    let (at, _) = scene.wait("the dead node out", |status| probed(status, true) && in_sync(status)).await?;
+    let (_, status) = scene.wait("the dead node out", |status| probed(status, true) && in_sync(status)).await?;
     // What was in flight has ended by now.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let after = traffic.stats();
     let lost = after.since(&before).failed();
-    println!("out after {:.0?}, {lost} requests lost", at.saturating_duration_since(died));
+    println!("believed dead after {:.0?}, {lost} requests lost", believed_dead(&status, died)?);
     let kept = |status: &ClusterStatus| status.frozen.is_some() && active(status) == 3 && probed(status, true);
     stays(&mut scene, LOOK, "frozen, without the dead node", kept).await?;
     let seen = traffic.stats().since(&after);

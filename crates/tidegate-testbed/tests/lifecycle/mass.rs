@@ -1,10 +1,11 @@
 //! A tenth, half, nine tenths and all of the kubelets fall silent, while everything that they look after serves perfectly.
 
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use fs_err as fs;
+use jiff::Timestamp;
 use tidegate_core::guard::Guard;
 use tidegate_core::log::Phase;
 use tidegate_core::status::ClusterStatus;
@@ -13,7 +14,7 @@ use tidegate_testbed::scenario::{PORT, RunConfig, Scenario, active, in_sync, lef
 use tidegate_testbed::traffic::{Snapshot, Traffic, TrafficOptions};
 use tidegate_testbed::{Site, SiteOptions, deadline};
 
-use crate::support::{give_token, held, history, nothing_lost, override_guard, stays, with_orders};
+use crate::support::{believed_dead, give_token, held, history, nothing_lost, override_guard, stays, with_orders};
 
 const WORKERS: u32 = 10;
 const ALL: usize = WORKERS as usize;
@@ -32,9 +33,9 @@ async fn kubelets_that_fall_silent_together_cost_no_request_and_a_node_that_is_d
     let before = traffic.stats();
     println!("all silent: {early} went before the last was reported, and came back; {before}");
     nothing_lost("a tenth, half, nine tenths and all silent", &before);
-    let (out_after, after) = one_is_dead(&mut scene, &traffic).await?;
+    let (noticed, after) = one_is_dead(&mut scene, &traffic).await?;
     let lost = after.since(&before).failed();
-    println!("dead among the held: out after {out_after:.0?}, {lost} requests lost");
+    println!("dead among the held: believed dead after {noticed:.0?}, {lost} requests lost");
     all_are_back(&mut scene).await?;
     scene.wait("the dead one lives", |status| probed(status, false)).await?;
     tokio::time::sleep(LOOK).await;
@@ -108,13 +109,13 @@ fn all_held(status: &ClusterStatus) -> bool {
     active(status) == ALL && held(status, Guard::AllFailing) == ALL
 }
 
-/// Meanwhile one of them really dies, and is healed. Answers after how long it was out, and what clients had seen when its
+/// Meanwhile one of them really dies, and is healed. Answers after how long that was noticed, and what clients had seen when its
 /// death was over for them.
 async fn one_is_dead(scene: &mut Scenario, traffic: &Traffic) -> Result<(Duration, Snapshot)> {
-    let died = Instant::now();
+    let died = Timestamp::now();
     Crash::Unplugged.strike(scene.site.worker(VICTIM)?)?;
     let dead = |status: &ClusterStatus| all_held(status) && probed(status, true);
-    let (at, _) = scene.wait("the dead one out", |status| in_sync(status) && dead(status)).await?;
+    let (_, status) = scene.wait("the dead one out", |status| in_sync(status) && dead(status)).await?;
     // Packets vanish: whoever waits for an answer has given up by now.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let after = traffic.stats();
@@ -123,5 +124,5 @@ async fn one_is_dead(scene: &mut Scenario, traffic: &Traffic) -> Result<(Duratio
     nothing_lost("while the dead one is out", &seen);
     assert!(!seen.by_node.contains_key(VICTIM) && seen.by_node.len() == ALL - 1, "{seen}");
     Crash::Unplugged.heal(scene.site.worker(VICTIM)?).await?;
-    Ok((at.saturating_duration_since(died), after))
+    Ok((believed_dead(&status, died)?, after))
 }

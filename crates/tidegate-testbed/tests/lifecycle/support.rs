@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use tidegate_core::guard::Guard;
 use tidegate_core::status::{ClusterStatus, HistoryChange, HistoryRow};
 use tidegate_testbed::Site;
+use tidegate_testbed::crash::VICTIM;
 use tidegate_testbed::scenario::{RunConfig, Scenario};
 use tidegate_testbed::traffic::Snapshot;
 
@@ -46,6 +48,13 @@ pub fn history(scene: &Scenario) -> Result<Vec<HistoryChange>> {
 /// How many nodes a guard holds.
 pub fn held(status: &ClusterStatus, guard: Guard) -> usize {
     status.guards.iter().filter(|held| held.guard == guard).map(|held| held.holding.len()).sum()
+}
+
+/// Since when the prober believes the victim dead, from a moment on: the status is told that seconds later.
+pub fn believed_dead(status: &ClusterStatus, died: Timestamp) -> Result<Duration> {
+    let mut victims = status.load_balancers.iter().flat_map(|lb| &lb.backends).filter(|b| b.node.as_str() == VICTIM);
+    let probe = victims.find_map(|backend| backend.probe.as_ref()).context("nobody asks it")?;
+    Ok(probe.since.duration_since(died).unsigned_abs())
 }
 
 /// Fails as soon as the status is not `right` any more, within this time.
