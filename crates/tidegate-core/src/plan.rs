@@ -1,5 +1,7 @@
 //! The only diff: what is observed against what is recorded, giving the changes to commit.
 
+mod recall;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use jiff::Timestamp;
 use crate::carriage::carry;
 use crate::eligibility::{Action, AddressBook, Class, Rule, Subject, Verdict, evaluate, gone};
 use crate::follow::{Follow, FollowView};
-use crate::guard::{Checked, Freshness, Hold, Overrides, Removals, Signs, Suspicion, Watch, check};
+use crate::guard::{Checked, Freshness, Guard, Hold, Overrides, Removals, Signs, Suspicion, Watch, check};
 use crate::ids::{NodeName, NodeUid};
 use crate::log::{Change, Phase};
 use crate::membership::{Member, MemberState, Membership, Retiring};
@@ -95,6 +97,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         wanted.extend(draft.change(None));
     }
     let Checked { passed: mut changes, held: mut holds, signs, wake_at: lets_go } = check(wanted, &input.watch());
+    if signs.all_failing && holds.iter().any(|hold| hold.guard == Guard::AllFailing) {
+        recall::put_in(input, &judged, &mut changes);
+    }
     changes.extend(overdue(input, &changes));
     let carried = carry(input, &mut changes, &mut holds);
     let after_it = input.membership.with(&changes);

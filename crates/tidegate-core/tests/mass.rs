@@ -62,6 +62,69 @@ fn a_tenth_goes_at_once_half_does_not_and_all_do_not_at_all() {
     assert_eq!(case(100), (0, [(Guard::AllFailing, 100)].into()));
 }
 
+/// A lifecycle controller reports a failure of all one node after the other: guards that look at what has come so far let
+/// the first ones go.
+#[test]
+fn who_went_before_all_seemed_to_fail_is_taken_back() {
+    let mut world = workers(10);
+    for n in 0..10_u8 {
+        fail(&mut world, [n], 10 + i64::from(n));
+        world.step(at(10 + i64::from(n)));
+        let active = if n == 9 { 10 } else { 9 - usize::from(n.min(1)) };
+        assert_eq!(world.log.membership.active(), active, "when {} have failed", n + 1);
+    }
+    assert_eq!(held(&world.step(at(20))), [(Guard::AllFailing, 10)].into());
+    // They had gone, and are back: nothing of it counts against the next who fails.
+    recover(&mut world, 0..10);
+    for seconds in [30, 35] {
+        world.suspicion.listed(at(seconds));
+        world.step(at(seconds));
+    }
+    fail(&mut world, 3..5, 40);
+    assert_eq!(held(&world.step(at(40))), BTreeMap::new());
+}
+
+#[test]
+fn who_was_sent_away_is_not_taken_back_when_all_seem_to_fail() {
+    let mut world = workers(4);
+    let mut leaving = worker("w0", "10.0.0.0");
+    leaving.ready = Some(condition(False, at(10)));
+    leaving.ready.as_mut().unwrap().message = "node is shutting down".into();
+    world.view.observe(leaving);
+    world.step(at(10));
+    // The machine is off, so that its kubelet is silent; then all others seem to fail.
+    fail(&mut world, [0], 20);
+    world.step(at(20));
+    assert_eq!(world.log.membership.get(&uid("u-w0")).unwrap().rule, Rule::NotReady);
+    fail(&mut world, 1..4, 30);
+    assert_eq!(held(&world.step(at(30))), [(Guard::AllFailing, 3)].into());
+    assert_eq!(world.phases(&["w0", "w1"]), [Phase::Draining, Phase::Active]);
+}
+
+#[test]
+fn who_is_out_already_is_not_taken_back_when_all_seem_to_fail() {
+    let mut world = workers(4);
+    fail(&mut world, [0], 10);
+    world.step(at(10));
+    world.step(at(40));
+    assert_eq!(world.phase("w0"), Phase::Out);
+    fail(&mut world, 1..4, 50);
+    assert_eq!(held(&world.step(at(50))), [(Guard::AllFailing, 3)].into());
+    assert_eq!(world.phase("w0"), Phase::Out);
+    let all = lets_all_fail_be_believed();
+    assert_eq!(all.phase("w0"), Phase::Draining, "whoever lets them go means all of them");
+}
+
+fn lets_all_fail_be_believed() -> World {
+    let mut world = workers(4);
+    fail(&mut world, [0], 10);
+    world.step(at(10));
+    lets_through(&mut world, Guard::AllFailing, 15, 60);
+    fail(&mut world, 1..4, 20);
+    world.step(at(20));
+    world
+}
+
 #[test]
 fn for_half_an_hour_half_stay() {
     let mut world = workers(10);

@@ -33,6 +33,8 @@ pub struct KubeletOptions {
     /// Reported as `InternalIP`, in this order.
     pub addresses: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
+    /// Keys of the taints that it registers with (`--register-with-taints`), each `NoSchedule`.
+    pub taints: Vec<String>,
     /// Kubernetes renews every 10 s for a grace period of 50 s; ours is 4 s.
     pub heartbeat: Duration,
 }
@@ -44,6 +46,7 @@ impl KubeletOptions {
             name: name.to_owned(),
             addresses,
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            taints: Vec::new(),
             heartbeat: Duration::from_secs(1),
         }
     }
@@ -64,7 +67,7 @@ impl Kubelet {
     pub async fn start(client: Client, options: KubeletOptions) -> Result<Self> {
         let nodes = Api::<Node>::all(client.clone());
         let leases = Api::<Lease>::namespaced(client, LEASES);
-        let node = object::node(&options.name, &options.labels);
+        let node = object::tainted(object::node(&options.name, &options.labels), &options.taints);
         let created = nodes.create(&PostParams::default(), &node).await;
         created.with_context(|| format!("registering node {}", options.name))?;
         let beating = Arc::new(AtomicBool::new(true));

@@ -43,6 +43,8 @@ pub struct RunConfig {
     pub listener_extra: &'static str,
     /// One more key of the agent, as `key: value`.
     pub agent_extra: &'static str,
+    /// More keys of the API, as `key: value` pairs.
+    pub api_extra: &'static str,
     /// Where the engine's configuration goes; the site's folder when not given.
     pub config_file: Option<PathBuf>,
 }
@@ -62,6 +64,7 @@ impl Default for RunConfig {
             engine_extra: "",
             listener_extra: "",
             agent_extra: "",
+            api_extra: "",
             config_file: None,
         }
     }
@@ -84,11 +87,12 @@ listeners:
 {listeners}agent:
   stateDir: {folder}/agent
 {agent}  engine: {{ {engine}: {{ configFile: {config_file}{keys} }} }}
-api: {{ listen: {API} }}
+api: {{ listen: {API}{api} }}
 ",
             kubeconfig = site.kubeconfig().display(),
             listener = more(self.listener_extra),
             agent = line(self.agent_extra),
+            api = more(self.api_extra),
             join = self.join_delay,
             drain = self.drain_timeout,
             resync = self.resync,

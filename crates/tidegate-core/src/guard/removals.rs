@@ -38,6 +38,11 @@ impl Removals {
         }
     }
 
+    /// Whether this node is among them.
+    pub fn contains(&self, uid: &NodeUid) -> bool {
+        self.out.contains_key(uid)
+    }
+
     /// How many went within 30 minutes, and how many of them within `window`.
     pub fn count(&self, now: Timestamp, window: Duration) -> (usize, usize) {
         let within = |length: Duration| self.out.values().filter(|since| elapsed(**since, now) < length).count();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeSpec, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
@@ -15,6 +15,14 @@ const LEASE_SECONDS: i32 = 40;
 pub(super) fn node(name: &str, labels: &BTreeMap<String, String>) -> Node {
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels.clone()), ..ObjectMeta::default() };
     Node { metadata, ..Node::default() }
+}
+
+/// The same with taints of effect `NoSchedule`.
+pub(super) fn tainted(node: Node, keys: &[String]) -> Node {
+    let taint = |key: &String| Taint { key: key.clone(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+    let taints: Vec<Taint> = keys.iter().map(taint).collect();
+    let taints = (!taints.is_empty()).then_some(taints);
+    Node { spec: Some(NodeSpec { taints, ..NodeSpec::default() }), ..node }
 }
 
 pub(super) fn lease(name: &str) -> Lease {

@@ -95,8 +95,9 @@ const fn meaning(guard: Guard) -> &'static str {
             "At most a fifth of them go involuntarily within five minutes (one always may). Who came back does not count."
         }
         Guard::AllFailing => {
-            "When all of two or more seem to fail at once, nobody goes: that says more about the observer. It ends when two complete \
-             LISTs have shown somebody that is well."
+            "When all of two or more seem to fail at once, nobody goes: that says more about the observer. Who went for such a reason \
+             while the others were not reported yet, and still drains, is taken back. It ends when two complete LISTs have shown \
+             somebody that is well."
         }
         Guard::LargeDrop => {
             "More than half going voluntarily in one step is looked at twice: two LISTs, at least 5 s apart, have to agree. When they \
