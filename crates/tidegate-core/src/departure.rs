@@ -84,6 +84,11 @@ impl Departures {
         awaited.map(|s| s.name.clone()).collect()
     }
 
+    /// Whether any member drains.
+    pub fn anybody_drains(&self) -> bool {
+        !self.draining.is_empty()
+    }
+
     /// Draining members to which no load balancer has a connection: all of them have told so, while the drain was live.
     pub fn idle(&self, membership: &Membership, sights: &[Sight]) -> BTreeSet<NodeUid> {
         let idle = |uid: &NodeUid, at: &Position| {

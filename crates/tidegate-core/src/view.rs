@@ -52,11 +52,11 @@ impl ClusterView {
     /// Takes in a complete LIST; answers how many nodes differed from what the watch had told
     /// (zero for the first LIST, which has nothing to differ from).
     pub fn replace(&mut self, nodes: Vec<Node>) -> usize {
-        let names: BTreeSet<NodeName> = nodes.iter().map(|n| n.name.clone()).collect();
+        let names: BTreeSet<&NodeName> = nodes.iter().map(|n| &n.name).collect();
         let before = self.nodes.len();
         self.nodes.retain(|name, _| names.contains(name));
         let vanished = before - self.nodes.len();
-        let changed = nodes.into_iter().filter(|n| self.observe(n.clone()) == Observed::Changed).count();
+        let changed = nodes.into_iter().map(|node| self.observe(node)).filter(|o| *o == Observed::Changed).count();
         let first = !std::mem::replace(&mut self.listed, true);
         if first { 0 } else { vanished + changed }
     }

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::deadline;
-pub use bulk::{Bulk, BulkNode};
+pub use bulk::{Bulk, BulkNode, Size};
 
 /// Where kubelets renew their leases.
 const LEASES: &str = "kube-node-lease";

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod crash;
 pub mod datagrams;
 pub mod deadline;
+pub mod fleet;
 pub mod fuzz;
 pub mod http;
 pub mod ingress;

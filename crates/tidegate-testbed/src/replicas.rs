@@ -18,6 +18,8 @@ use crate::{Host, Site, SiteOptions, deadline};
 pub const CONTROLLERS: [&str; 3] = ["controller-1", "controller-2", "controller-3"];
 /// What an operator shows to the API.
 pub const TOKEN: &str = "a-token-of-the-testbed";
+/// Where the agent listens, on the load balancer machine.
+pub(crate) const AGENT_PORT: u16 = 8686;
 /// A step that takes longer has failed.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
@@ -68,10 +70,9 @@ impl Replicas {
         let mongo = MongoServer::start().await?;
         let mut site = Site::start(options).await?;
         let folder = site.folder().to_owned();
-        std::fs::write(folder.join("webhook.secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
         std::fs::write(folder.join("mongodb.uri"), mongo.uri())?;
         std::fs::write(folder.join("api.token"), TOKEN)?;
-        let agent = site.spawn_tidegate_on(Site::LB, "agent", &agent_yaml(&site))?;
+        let agent = spawn_agent(&site)?;
         let mut controllers = BTreeMap::new();
         for name in CONTROLLERS {
             site.add_lb(name).await?;
@@ -143,12 +144,25 @@ impl Replicas {
     }
 }
 
+/// Starts an agent with nginx on the load balancer machine of a site, which listens on [`AGENT_PORT`] for hooks that are
+/// signed with the secret of [`lb_yaml`].
+pub(crate) fn spawn_agent(site: &Site) -> Result<Tidegate> {
+    std::fs::write(site.folder().join("webhook.secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
+    site.spawn_tidegate_on(Site::LB, "agent", &agent_yaml(site))
+}
+
+/// How a controller reaches that agent.
+pub(crate) fn lb_yaml(site: &Site) -> Result<String> {
+    let (agent, folder) = (site.lb_address(AGENT_PORT)?, site.folder().display());
+    Ok(format!("{{ name: lb, url: \"http://{agent}\", secretFile: {folder}/webhook.secret }}"))
+}
+
 fn agent_yaml(site: &Site) -> String {
     let folder = site.folder().display();
     format!(
         "cluster: {{ name: testbed }}
 agent:
-  listen: 0.0.0.0:8686
+  listen: 0.0.0.0:{AGENT_PORT}
   secretFiles: [{folder}/webhook.secret]
   stateDir: {folder}/agent
   engine: {{ nginx: {{ configFile: {folder}/nginx.conf, minReloadInterval: 1s }} }}
@@ -167,11 +181,11 @@ store: {{ mongodb: {{ uriFile: {folder}/mongodb.uri, database: tidegate }} }}
 listeners:
   - {{ name: http, bind: \"0.0.0.0:{PORT}\", targetPort: 80 }}
 loadBalancers:
-  - {{ name: lb, url: \"http://{agent}\", secretFile: {folder}/webhook.secret }}
+  - {lb}
 leaderElection: {{ enabled: true, namespace: tidegate, lease: tidegate{more} }}
 api: {{ listen: 127.0.0.1:8685, tokenFile: {folder}/api.token }}
 ",
         kubeconfig = site.kubeconfig().display(),
-        agent = site.lb(Site::LB)?.host.address(8686),
+        lb = lb_yaml(site)?,
     ))
 }

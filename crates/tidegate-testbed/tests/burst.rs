@@ -1,6 +1,5 @@
 //! Many changes at once: few reloads, and the right state in the end.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -8,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tidegate_core::policy::EXCLUDE_LABEL;
 use tidegate_core::status::ClusterStatus;
 use tidegate_testbed::SiteOptions;
-use tidegate_testbed::kubelet::Bulk;
+use tidegate_testbed::kubelet::{Bulk, Size};
 use tidegate_testbed::scenario::{RunConfig, Scenario, active, in_sync, left};
 
 const NODES: u32 = 50;
@@ -19,7 +18,7 @@ async fn five_hundred_changes_in_two_seconds_cost_at_most_four_reloads() -> Resu
     let options = SiteOptions { workers: 1, ..SiteOptions::without_lifecycle() };
     let config = RunConfig { join_delay: "0s", drain_timeout: "10m", ..RunConfig::default() };
     let mut scene = Scenario::serving(options, config).await?;
-    let bulk = Bulk::create(scene.site.cluster.client().await?, "burst", NODES, BTreeMap::new()).await?;
+    let bulk = Bulk::create(scene.site.cluster.client().await?, "burst", NODES, Size::Slim).await?;
     let all = NODES as usize + 1;
     let (_, before) = scene.wait("all nodes live", |status| in_sync(status) && active(status) == all).await?;
     // The floor between reloads starts anew: let it pass, so that the burst meets an idle engine.

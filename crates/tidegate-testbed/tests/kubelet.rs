@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
-use tidegate_testbed::kubelet::{Bulk, Kubelet, KubeletOptions};
+use tidegate_testbed::kubelet::{Bulk, Kubelet, KubeletOptions, Size};
 use tidegate_testbed::{Cluster, ClusterOptions, deadline};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -90,9 +90,9 @@ async fn every_field_that_decides_about_a_node_can_be_set() {
 #[tokio::test]
 async fn many_nodes_at_once() {
     let client = Cluster::shared().await.unwrap().client().await.unwrap();
-    let bulk = Bulk::create(client.clone(), "many", 300, [].into()).await.unwrap();
+    let bulk = Bulk::create(client.clone(), "many", 300, Size::Slim).await.unwrap();
     assert_eq!(bulk.members()[299].address.to_string(), "10.128.1.44");
-    bulk.set_ready(100, false).await.unwrap();
+    bulk.set_ready(&bulk.members()[..100], false).await.unwrap();
     let ours = ListParams::default().labels("tidegate.io/testbed-bulk=many");
     let nodes = Api::<Node>::all(client).list(&ours).await.unwrap().items;
     let ready = nodes.iter().filter(|node| {

@@ -129,7 +129,7 @@ impl Gather {
                 self.view.forget(&name, &uid)
             }
             WatchEvent::Listed(nodes) => {
-                self.restarted(&nodes);
+                self.restarted(nodes);
                 Observed::Same
             }
         };
@@ -161,17 +161,17 @@ impl Gather {
 
     /// The watch began anew, from a cache that may lag behind: nothing is decided from that. If it
     /// differs from the view, something was missed, and a consistent LIST will tell what.
-    fn restarted(&mut self, nodes: &[Node]) {
-        let known = |node: &&Node| {
+    fn restarted(&mut self, nodes: Vec<Node>) {
+        let known = |mut node: Node| {
             self.view.get(&node.name).is_some_and(|earlier| {
-                let mut node = (*node).clone();
                 node.keep_earlier_since(earlier);
                 *earlier == node
             })
         };
-        let same = nodes.len() == self.view.nodes().count() && nodes.iter().all(|n| known(&n));
+        let count = nodes.len();
+        let same = count == self.view.nodes().count() && nodes.into_iter().all(known);
         if !same {
-            debug!(nodes = nodes.len(), "the watch began anew and shows something else; listing");
+            debug!(nodes = count, "the watch began anew and shows something else; listing");
             self.resync.hurry();
         }
     }

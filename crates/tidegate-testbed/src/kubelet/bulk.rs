@@ -30,17 +30,25 @@ pub struct Bulk {
     members: Vec<BulkNode>,
 }
 
+/// How much a Node object says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// 3 KB of JSON: a node that runs nothing.
+    Slim,
+    /// 17 KB: with the images of a node that has worked for a while, as many as a kubelet reports unless told otherwise.
+    Fat,
+}
+
 impl Bulk {
     /// Creates `count` Ready nodes `<prefix>-0...` with addresses from 10.128.0.0/9.
-    pub async fn create(client: Client, prefix: &str, count: u32, labels: BTreeMap<String, String>) -> Result<Self> {
+    pub async fn create(client: Client, prefix: &str, count: u32, size: Size) -> Result<Self> {
         let nodes = Api::<Node>::all(client);
-        let mut labels = labels;
-        labels.insert("tidegate.io/testbed-bulk".to_owned(), prefix.to_owned());
+        let labels = &BTreeMap::from([("tidegate.io/testbed-bulk".to_owned(), prefix.to_owned())]);
         let members = (0..count).map(|index| BulkNode { name: format!("{prefix}-{index}"), address: address(index) });
         let bulk = Self { nodes, prefix: prefix.to_owned(), members: members.collect() };
-        let (nodes, labels) = (&bulk.nodes, &labels);
-        bulk.for_all(bulk.members.len(), |node| async move {
-            let created = create(nodes, node, labels).await;
+        let nodes = &bulk.nodes;
+        each(&bulk.members, |node| async move {
+            let created = create(nodes, node, labels, size).await;
             created.with_context(|| format!("creating {}", node.name))
         })
         .await?;
@@ -51,17 +59,32 @@ impl Bulk {
         &self.members
     }
 
-    /// Sets Ready on the first `count` nodes.
-    pub async fn set_ready(&self, count: usize, ready: bool) -> Result<()> {
+    /// Sets Ready on these nodes, as fast as the API server takes it.
+    pub async fn set_ready(&self, members: &[BulkNode], ready: bool) -> Result<()> {
         let status = if ready { "True" } else { "False" };
         let condition = object::condition("Ready", status, "Bulk", "set by the testbed");
-        let patch = &json!({ "status": { "conditions": [condition] } });
-        let patch = &Patch::Strategic(patch);
-        self.for_all(count, |node| async move {
+        let patch = &Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
+        each(members, |node| async move {
             self.nodes.patch_status(&node.name, &PatchParams::default(), patch).await?;
             Ok(())
         })
         .await
+    }
+
+    /// Sets a label of these nodes, or takes it off, as fast as the API server takes it.
+    pub async fn label(&self, members: &[BulkNode], key: &str, value: Option<&str>) -> Result<()> {
+        let patch = &Patch::Merge(json!({ "metadata": { "labels": { key: value } } }));
+        each(members, |node| async move {
+            self.nodes.patch_metadata(&node.name, &PatchParams::default(), patch).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Bytes of one of the nodes as JSON, as the API server sends it.
+    pub async fn bytes_of_one(&self) -> Result<usize> {
+        let one = self.members.first().context("there is no node")?;
+        Ok(serde_json::to_vec(&self.nodes.get(&one.name).await?)?.len())
     }
 
     /// Deletes the whole set in one request.
@@ -71,20 +94,23 @@ impl Bulk {
         self.nodes.delete_collection(&DeleteParams::default(), &which).await?;
         Ok(())
     }
-
-    async fn for_all<'a, P>(&'a self, count: usize, work: impl Fn(&'a BulkNode) -> P) -> Result<()>
-    where
-        P: Future<Output = Result<()>>,
-    {
-        let all = stream::iter(self.members.iter().take(count)).map(work).buffer_unordered(IN_FLIGHT);
-        all.try_collect().await
-    }
 }
 
-async fn create(nodes: &Api<Node>, node: &BulkNode, labels: &BTreeMap<String, String>) -> kube::Result<()> {
+async fn each<'a, P>(members: &'a [BulkNode], work: impl Fn(&'a BulkNode) -> P) -> Result<()>
+where
+    P: Future<Output = Result<()>>,
+{
+    stream::iter(members).map(work).buffer_unordered(IN_FLIGHT).try_collect().await
+}
+
+async fn create(nodes: &Api<Node>, node: &BulkNode, labels: &BTreeMap<String, String>, size: Size) -> kube::Result<()> {
     nodes.create(&PostParams::default(), &object::node(&node.name, labels)).await?;
-    let status = json!({ "status": object::status(&[node.address]) });
-    nodes.patch_status(&node.name, &PatchParams::default(), &Patch::Strategic(status)).await?;
+    let mut status = object::status(&[node.address]);
+    if size == Size::Fat {
+        status["images"] = object::images(&node.name).into();
+    }
+    let patch = Patch::Strategic(json!({ "status": status }));
+    nodes.patch_status(&node.name, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 

@@ -9,8 +9,11 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 const LEASE_SECONDS: i32 = 40;
+/// `nodeStatusMaxImages` of a kubelet that was told nothing.
+const IMAGES: u32 = 50;
 
 pub(super) fn node(name: &str, labels: &BTreeMap<String, String>) -> Node {
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels.clone()), ..ObjectMeta::default() };
@@ -60,6 +63,21 @@ pub(super) fn status(addresses: &[IpAddr]) -> Value {
             "containerRuntimeVersion": "none://0", "machineID": "", "systemUUID": "", "bootID": ""
         }
     })
+}
+
+/// The images of a node: each by its digest and by its tag, as a container runtime names it.
+pub(super) fn images(node: &str) -> Vec<Value> {
+    let image = |number: u32| {
+        let repository =
+            format!("registry.eu-central-1.example.com/platform-services/team-{}/service-{number}", number % 7);
+        let digest = hex::encode(sha2::Sha256::digest(format!("{node} {number}")));
+        let names = [
+            format!("{repository}@sha256:{digest}"),
+            format!("{repository}:release-2026.11.{number}-{}", digest.get(..12).unwrap_or_default()),
+        ];
+        json!({ "names": names, "sizeBytes": 48_000_000 + u64::from(number) * 1_234_567 })
+    };
+    (0..IMAGES).map(image).collect()
 }
 
 pub(super) fn addresses(addresses: &[IpAddr]) -> Vec<Value> {

@@ -146,6 +146,10 @@ impl Reconciler {
     }
 
     fn idle(&self) -> BTreeSet<NodeUid> {
+        // Asked with every answer of every load balancer, and nearly always nobody drains.
+        if !self.departures.anybody_drains() {
+            return BTreeSet::new();
+        }
         self.departures.idle(&self.record.log().membership, &sights(&self.shared.board, self.shared.clock.now()))
     }
 
@@ -157,8 +161,11 @@ impl Reconciler {
 
     /// A load balancer has said what it counts and what its probes find: decides again if something may follow from that.
     pub(super) fn counted(&mut self) {
+        if !self.record.leads() {
+            return;
+        }
         let (idle, answers) = (self.idle(), self.answers());
-        if !self.record.leads() || (idle == self.idle_before && answers == self.answers_before) {
+        if idle == self.idle_before && answers == self.answers_before {
             return;
         }
         (self.idle_before, self.answers_before) = (idle, answers);

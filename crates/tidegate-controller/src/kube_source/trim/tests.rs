@@ -48,6 +48,14 @@ fn full() -> core_v1::Node {
     .unwrap()
 }
 
+/// Of thousands of nodes, what is never held while a page of them is read is most of the memory of a relist.
+#[test]
+fn what_nobody_asks_for_is_not_even_held_for_a_moment() {
+    let metadata = received(&full()).metadata;
+    assert_eq!(metadata.managed_fields, None);
+    assert!(metadata.uid.is_some() && metadata.labels.is_some_and(|labels| labels.len() == 2));
+}
+
 #[test]
 fn only_what_decisions_use_is_kept() {
     let keys: BTreeSet<String> = ["role".to_owned(), "absent".to_owned()].into();
