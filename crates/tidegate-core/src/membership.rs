@@ -1,5 +1,6 @@
 //! Who is a member of the cluster's pools: the state that the log of revisions adds up to.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -116,6 +117,11 @@ impl Membership {
             next.apply(change);
         }
         next
+    }
+
+    /// The same; nearly every plan changes nothing, and then nothing is copied.
+    pub fn after(&self, changes: &[Change]) -> Cow<'_, Self> {
+        if changes.is_empty() { Cow::Borrowed(self) } else { Cow::Owned(self.with(changes)) }
     }
 
     /// The hash that a log entry carries of the state after it.

@@ -102,10 +102,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     }
     changes.extend(overdue(input, &changes));
     let carried = carry(input, &mut changes, &mut holds);
-    // Nearly every plan changes nothing: then there is nothing to copy.
-    let changed = (!changes.is_empty()).then(|| input.membership.with(&changes));
-    let after_it = changed.as_ref().unwrap_or(input.membership);
-    let wake_at = [wake_at(&judged, after_it, input.now), lets_go.filter(|at| *at > input.now), carried];
+    let after_it = input.membership.after(&changes);
+    let wake_at = [wake_at(&judged, &after_it, input.now), lets_go.filter(|at| *at > input.now), carried];
     Plan { changes, holds, signs, judged, wake_at: wake_at.into_iter().flatten().min(), ..plan }
 }
 

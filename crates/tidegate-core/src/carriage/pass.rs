@@ -30,7 +30,7 @@ pub(crate) fn carry(input: &PlanInput<'_>, changes: &mut Vec<Change>, holds: &mu
     if demands.is_empty() && input.membership.members().values().all(known) {
         return None;
     }
-    let members = input.membership.with(changes);
+    let members = input.membership.after(changes);
     let mut steps: BTreeMap<NodeUid, Vec<Step>> = BTreeMap::new();
     let mut wake_at = None;
     for demand in demands {
@@ -43,7 +43,7 @@ pub(crate) fn carry(input: &PlanInput<'_>, changes: &mut Vec<Change>, holds: &mu
             record(uid, member, steps, input.membership, changes);
         }
     }
-    let after_it = input.membership.with(changes);
+    let after_it = input.membership.after(changes);
     let deadlines = after_it.members().values().flat_map(|m| m.apart.values()).filter_map(|apart| apart.deadline);
     wake_at.into_iter().chain(deadlines).filter(|at| *at > input.now).min()
 }
