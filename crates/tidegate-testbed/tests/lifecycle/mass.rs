@@ -97,8 +97,8 @@ async fn all(scene: &mut Scenario) -> Result<usize> {
     let told = || fs::read_to_string(&log).is_ok_and(|text| text.contains("Entering master disruption mode"));
     deadline::until_true("the lifecycle controller sees that all are silent", SOON, told).await?;
     stays(scene, LOOK, "all held", all_held).await?;
-    let now = history(scene)?;
-    let since = &now[..now.len() - before];
+    let mut since = history(scene)?;
+    since.truncate(since.len() - before);
     let drained = since.iter().filter(|change| change.to == Phase::Draining).count();
     assert!(drained <= ALL / 5 && since.len() == 2 * drained, "{since:?}");
     assert!(since.iter().all(|change| change.to != Phase::Out), "{since:?}");
