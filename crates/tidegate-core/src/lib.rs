@@ -41,3 +41,4 @@ pub mod step;
 pub mod time;
 pub mod view;
 pub mod webhook;
+pub mod zones;
