@@ -57,6 +57,11 @@ impl Zoning {
         Self { own, abroad: abroad.map(|listener| listener.name.clone()).collect() }
     }
 
+    /// Whether a listener that prefers its own zone served every zone, by the latest judgement.
+    pub fn is_abroad(&self, listener: &ListenerName) -> bool {
+        self.abroad.contains(listener)
+    }
+
     /// Who is set aside for standing in another zone. `is_up`: whether a backend answers, by the latest verdict: what a guard
     /// keeps in all the same is no reason to keep others aside.
     ///

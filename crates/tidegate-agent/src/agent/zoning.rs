@@ -48,13 +48,11 @@ impl Neighbourhood {
 
     fn tell(&self, desired: &DesiredState, listener: &ListenerName, next: &Overlay) {
         let count = |of: &Overlay| desired.pool(listener).iter().filter(|b| of.is_out(listener, b.address)).count();
-        match (count(&self.aside), count(next)) {
-            (0, 0) => {}
-            (_, 0) => tracing::warn!(%listener, "too few backends of this zone are up: every zone is served"),
-            (before, now) if before != now => {
-                tracing::info!(%listener, aside = now, "backends of other zones get no new connections");
-            }
-            _ => {}
+        let (before, now) = (count(&self.aside), count(next));
+        if before != now && self.zoning.is_abroad(listener) {
+            tracing::warn!(%listener, "too few backends of this machine's zone are up: every zone is served");
+        } else if before != now {
+            tracing::info!(%listener, aside = now, "backends of other zones get no new connections");
         }
     }
 }
