@@ -150,6 +150,16 @@ fn a_listener_is_never_left_without_anybody() {
     assert_eq!(zoned(&desired, &aside), None);
 }
 
+#[test]
+fn what_means_nothing_is_not_sent() {
+    let json = |zones| serde_json::to_value(&state(zones, Vec::new()).listeners[0]).unwrap();
+    assert_eq!(json(Zones::Any).get("zones"), None, "agents without the field understand it");
+    assert_eq!(json(Zones::Prefer)["zones"], "prefer");
+    for zones in [Zones::Any, Zones::Prefer, Zones::Spread] {
+        assert_eq!(serde_json::from_value::<Listener>(json(zones)).unwrap().zones, zones);
+    }
+}
+
 fn weights(zones: &[(&str, u8)]) -> Vec<u8> {
     let weighted =
         |(n, (of, weight)): (u8, &(&str, u8))| Backend { weight: Weight::new(*weight).unwrap(), ..backend(n, of) };

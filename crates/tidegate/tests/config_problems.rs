@@ -277,7 +277,7 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
 )]
 #[case(
     "http",
-    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty, probe, nodes, follow"
+    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty, probe, zones, nodes, follow"
 )]
 fn one_more_listener_is_one_problem(#[case] listener: &str, #[case] expected: &str) {
     let first = "targetPort: 80 }\n";

@@ -126,7 +126,8 @@ fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
 /// theirs.
 fn check_zones(validator: &mut Validator<'_>, raw: &RawListener) {
     let Some(zones) = raw.zones.as_ref().filter(|zones| zones.value.0 == Zones::Prefer) else { return };
-    if validator.raw.agent.as_ref().is_some_and(|agent| agent.zone.is_none()) {
+    let lacks = validator.raw.agent.as_ref().is_some_and(|agent| agent.zone.is_none());
+    if lacks && !validator.problems.mentions("agent.zone") {
         let message = "the agent of this file has no zone, so it prefers none";
         validator.problems.warning(&zones.spot, message, "add agent.zone, or write zones: any");
     }

@@ -9,7 +9,7 @@ use super::site::{Site, Subject};
 use super::weights::{COUNTED, share_of};
 use crate::rig::apply_ok;
 use crate::states::{at, listener, state, within};
-use crate::traffic::{Client, answering, backend, own_address};
+use crate::traffic::{Client, LIMIT, answering, backend, own_address};
 
 pub async fn a_backend_of_another_zone_keeps_its_connections<S: Subject>() {
     let mut site = Site::<S>::new();
@@ -42,7 +42,8 @@ pub async fn a_backend_of_another_zone_keeps_its_connections<S: Subject>() {
     site.registry = prometheus_client::registry::Registry::default();
     site.zone = Some(Zone::parse("rack-b").unwrap());
     let agent = site.start().await;
-    apply_ok(&agent, &state(3, vec![(http(), pool())])).await;
+    let moved = agent.wait_until(|s| s.backends.iter().any(|b| b.set_aside == Zone::parse("rack-a").ok()));
+    tokio::time::timeout(LIMIT, moved).await.expect("nobody has to push for that");
     assert_eq!(answering(vip), [far.port()].into());
 }
 
