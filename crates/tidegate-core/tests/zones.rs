@@ -192,6 +192,21 @@ fn every_zone_gets_the_same_share() {
     assert_eq!(weights(&[("a", 1), ("b", 100), ("b", 1)]), [100, 99, 1], "nobody is left out");
 }
 
+#[test]
+fn large_zones_get_small_weights_and_the_same_share() {
+    let node = |n: u16, of: &str| {
+        let [high, low] = n.to_be_bytes();
+        Backend { address: [10, 1, high, low].into(), ..backend(1, of) }
+    };
+    let pool = (0..5_000).map(|n| node(n, if n < 2_400 { "a" } else { "b" })).collect();
+    let spread = zoned(&state(Zones::Spread, pool), &Overlay::default()).unwrap();
+    let (a, b) = self::pool(&spread).split_at(2_400);
+    let sum = |part: &[Backend]| part.iter().map(|backend| u32::from(backend.weight.get())).sum::<u32>();
+    // 2,400 and 2,600 have 31,200 in common, at 13 and 12 each: more than any engine should hold.
+    assert_eq!((sum(a), sum(b)), (12_800, 12_800));
+    assert!(a.iter().all(|n| [5, 6].contains(&n.weight.get())) && b.iter().all(|n| [4, 5].contains(&n.weight.get())));
+}
+
 fn backends() -> impl Strategy<Value = Vec<Backend>> {
     let one = (0..4_usize, 1..=100_u8, prop::bool::weighted(0.8));
     prop::collection::vec(one, 1..40).prop_map(|list| {

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use crate::desired::Backend;
 use crate::node::{Weight, Zone};
 
+/// Of all weights together, about, unless there are more backends: HAProxy takes 0.5 KB for each unit, the kernel a slot.
+const MOST_TOGETHER: u64 = 25_600;
+
 /// What one zone has: the places of its active backends in the pool, and their weights.
 #[derive(Default)]
 struct Part {
@@ -16,9 +19,10 @@ struct Part {
 /// The pool with weights that give each zone the same sum, divided within it as its own weights say; nothing when that is
 /// the pool itself. Backends without a zone are one together.
 ///
-/// The sum is the least with which all weights are whole numbers. Where that needs a weight above 100, it is the largest
-/// that does not, and each weight is rounded down or up so that the sum stays right, but never to 0: a zone with more
-/// backends than that (100 for each of the zone with the fewest, at best) gets more than its share.
+/// The sum is the least with which all weights are whole numbers. Where that needs a weight above 100, or more than
+/// [`MOST_TOGETHER`], it is the largest that does not, and each weight is rounded down or up so that the sum stays right, but
+/// never to 0: a zone with more backends than that (100 for each of the zone with the fewest, at best) gets more than its
+/// share.
 pub(super) fn spread(pool: &[Backend]) -> Option<Vec<Backend>> {
     let mut parts: BTreeMap<Option<&Zone>, Part> = BTreeMap::new();
     for (place, backend) in pool.iter().enumerate().filter(|(_, backend)| backend.is_active()) {
@@ -29,7 +33,8 @@ pub(super) fn spread(pool: &[Backend]) -> Option<Vec<Backend>> {
     if parts.len() < 2 {
         return None;
     }
-    let sum = sum_of_each(parts.values());
+    let together = MOST_TOGETHER / u64::try_from(parts.len()).unwrap_or(u64::MAX);
+    let sum = sum_of_each(parts.values(), together);
     let mut after = pool.to_vec();
     for part in parts.values() {
         for (place, weight) in part.places.iter().zip(part.divided(sum)) {
@@ -41,8 +46,9 @@ pub(super) fn spread(pool: &[Backend]) -> Option<Vec<Backend>> {
     (after != pool).then_some(after)
 }
 
-fn sum_of_each<'a>(parts: impl Iterator<Item = &'a Part> + Clone) -> u64 {
-    let most = parts.clone().map(Part::most).min().unwrap_or(1);
+fn sum_of_each<'a>(parts: impl Iterator<Item = &'a Part> + Clone, together: u64) -> u64 {
+    let backends = parts.clone().map(|part| u64::try_from(part.places.len()).unwrap_or(u64::MAX)).max();
+    let most = parts.clone().map(Part::most).min().unwrap_or(1).min(together.max(backends.unwrap_or(1)));
     // A sum that is too large already need not become larger.
     let least =
         parts.map(Part::least).fold(1, |sum, least| if sum > most { sum } else { sum / gcd(sum, least) * least });

@@ -49,7 +49,7 @@ for itself, after its probes:
   `explain`. Where nobody is probed, all count as answering.
 * `spread`: each zone with an active node gets the same share, divided within it by weights; nodes without a zone are one together. A node
   of a small zone thus gets more than one of a large zone, and more again when another one of its zone fails. The shares are
-  weights: exact up to a weight of 100, else each is rounded up or down so that the zone's sum stays right. A zone with more than 100 times as many
+  weights: exact up to a weight of 100 (and 25,600 together), else each is rounded up or down so that the zone's sum stays right. A zone with more than 100 times as many
   nodes as another one gets more than its share.
 ";
 

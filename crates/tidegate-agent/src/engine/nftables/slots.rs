@@ -57,11 +57,9 @@ const fn size(units: u32) -> (u32, u32) {
 pub fn hashed(backends: &[Weighted]) -> Vec<SocketAddr> {
     let (slots, points) = size(backends.iter().map(|(_, weight)| u32::from(weight.get())).sum());
     let point = |backend: &SocketAddr, n: u32| (mix(seed(backend) ^ u64::from(n)), *backend);
-    let points_of = |(backend, weight): &'_ Weighted| {
-        (0..points * u32::from(weight.get())).map({
-            let backend = *backend;
-            move |n| point(&backend, n)
-        })
+    let points_of = |(backend, weight): &Weighted| {
+        let backend = *backend;
+        (0..points * u32::from(weight.get())).map(move |n| point(&backend, n))
     };
     let mut ring: Vec<(u64, SocketAddr)> = backends.iter().flat_map(points_of).collect();
     ring.sort_unstable();
