@@ -15,6 +15,7 @@ mod probing;
 mod start_error;
 mod status;
 mod worker;
+mod zoning;
 
 use std::sync::Arc;
 

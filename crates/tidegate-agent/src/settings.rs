@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidegate_core::engine::EngineKind;
 use tidegate_core::ids::ClusterName;
+use tidegate_core::node::Zone;
 
 pub use crate::probe::Sources;
 pub use custom::CustomSettings;
@@ -38,6 +39,8 @@ pub struct AgentSettings {
     pub audit: AuditSettings,
     /// How backends are asked whether they answer; absent: they are not.
     pub probes: Option<ProbeSettings>,
+    /// The zone of this machine, for listeners that prefer it; absent: it prefers none.
+    pub zone: Option<Zone>,
 }
 
 /// How the agent asks the backends; what it asks is said by each listener.

@@ -16,6 +16,7 @@ use thiserror::Error;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::hash::ContentHash;
+use tidegate_core::probe::Overlay;
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
@@ -78,6 +79,8 @@ struct Sealed<'a> {
     state: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aside: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -89,13 +92,20 @@ struct Opened<'a> {
     /// Backends that did not answer: a restart must not send them traffic again before they do.
     #[serde(default, borrow)]
     out: Option<&'a RawValue>,
+    /// Backends that were set aside for their zone.
+    #[serde(default, borrow)]
+    aside: Option<&'a RawValue>,
 }
 
-/// Of everything that matters; the same as without an overlay when there is none.
-fn digest(state: &RawValue, out: Option<&RawValue>) -> ContentHash {
-    match out {
-        None => ContentHash::of_bytes(state.get().as_bytes()),
-        Some(out) => ContentHash::of_bytes(format!("{}\n{}", state.get(), out.get()).as_bytes()),
+/// Of everything that matters; the same as in earlier versions when nobody is out or aside.
+fn digest(state: &RawValue, out: Option<&RawValue>, aside: Option<&RawValue>) -> ContentHash {
+    match (out, aside) {
+        (None, None) => ContentHash::of_bytes(state.get().as_bytes()),
+        (Some(out), None) => ContentHash::of_bytes(format!("{}\n{}", state.get(), out.get()).as_bytes()),
+        (out, Some(aside)) => {
+            let out = out.map_or("", RawValue::get);
+            ContentHash::of_bytes(format!("{}\n{out}\n{}", state.get(), aside.get()).as_bytes())
+        }
     }
 }
 
@@ -167,19 +177,24 @@ fn read(path: &Path) -> Result<Option<Content>, SnapshotError> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Content, String> {
-    let Opened { sha256, state, out } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    if digest(state, out) != sha256 {
+    let Opened { sha256, state, out, aside } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    if digest(state, out, aside) != sha256 {
         return Err("its SHA-256 does not match".to_owned());
     }
     let desired: DesiredState = serde_json::from_str(state.get()).map_err(|e| e.to_string())?;
-    let overlay = out.map(|out| serde_json::from_str(out.get())).transpose().map_err(|e| e.to_string())?;
-    Ok(Content::new(Arc::new(desired), Arc::new(overlay.unwrap_or_default())))
+    let overlay = |raw: Option<&RawValue>| match raw {
+        Some(raw) => serde_json::from_str(raw.get()).map(Arc::new).map_err(|e| e.to_string()),
+        None => Ok(Arc::default()),
+    };
+    Ok(Content::new(Arc::new(desired), overlay(out)?, overlay(aside)?))
 }
 
 fn write(path: &Path, content: &Content) -> io::Result<()> {
     let state = to_raw_value(content.desired.as_ref())?;
-    let out = (!content.overlay.is_empty()).then(|| to_raw_value(content.overlay.as_ref())).transpose()?;
-    let sealed = Sealed { sha256: digest(&state, out.as_deref()), state: &state, out: out.as_deref() };
+    let raw = |overlay: &Overlay| (!overlay.is_empty()).then(|| to_raw_value(overlay)).transpose();
+    let (out, aside) = (raw(&content.overlay)?, raw(&content.aside)?);
+    let (out, aside) = (out.as_deref(), aside.as_deref());
+    let sealed = Sealed { sha256: digest(&state, out, aside), state: &state, out, aside };
     let bytes = serde_json::to_vec(&sealed)?;
     let temp = path.with_extension("json.new");
     let mut file = std::fs::File::create(&temp)?;

@@ -18,6 +18,7 @@ use crate::millis;
 use crate::node::{Weight, Zone};
 use crate::position::Position;
 use crate::probe::Probe;
+use crate::zones::Zones;
 
 /// Layer 4 protocol of a listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub enum ProxyProtocol {
 }
 
 /// One listener, as the configuration asks for it and as agents receive it.
+///
+/// An agent of an earlier version refuses a state with a field that it does not know (`malformed`, naming the field) and goes
+/// on serving what it has; so fields that came later are absent while they say nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listener {
@@ -82,6 +86,10 @@ pub struct Listener {
     /// How its backends are asked whether they answer; absent: [`Probe::of_protocol`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
+    /// What the zones of its backends mean; absent on the wire when nothing (`any`), which is all that agents without
+    /// this field understand.
+    #[serde(default, skip_serializing_if = "Zones::is_any")]
+    pub zones: Zones,
 }
 
 impl Listener {
@@ -98,6 +106,7 @@ impl Listener {
             allow_empty: false,
             limits: Limits::default(),
             probe: None,
+            zones: Zones::default(),
         }
     }
 }

@@ -42,3 +42,4 @@ pub mod step;
 pub mod time;
 pub mod view;
 pub mod webhook;
+pub mod zones;

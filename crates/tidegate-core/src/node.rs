@@ -49,7 +49,8 @@ impl Weight {
 
     /// A whole number, written in digits.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse().ok().and_then(Self::new)
+        let digits = text.chars().all(|c| c.is_ascii_digit());
+        text.parse().ok().filter(|_| digits).and_then(Self::new)
     }
 }
 

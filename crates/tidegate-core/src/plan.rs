@@ -189,6 +189,16 @@ fn wake_at(judged: &[Judged], membership: &Membership, now: Timestamp) -> Option
     rechecks.chain(deadlines).filter(|at| *at > now).min()
 }
 
+/// What else a change is about, for the history.
+fn other_share(from: &Member, to: &Member) -> String {
+    let zone = |member: &Member| member.zone.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+    let parts = [
+        (from.weight != to.weight).then(|| format!("; weight {} instead of {}", to.weight.get(), from.weight.get())),
+        (from.zone != to.zone).then(|| format!("; zone {} instead of {}", zone(to), zone(from))),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
 /// One node's step, as the verdict wants it.
 struct Draft<'a> {
     input: &'a PlanInput<'a>,
@@ -215,13 +225,14 @@ impl Draft<'_> {
         }
         let early = to.is_none() && member.is_some_and(|m| !self.is_due(m) && self.is_idle(m));
         let ended = if early { "; no connection was left" } else { "" };
+        let other = member.zip(to.as_ref()).map(|(from, to)| other_share(from, to)).unwrap_or_default();
         Some(Change {
             uid: self.uid.clone(),
             node: self.node.clone(),
             from: Phase::of(member),
             to,
             rule: self.verdict.rule,
-            observation: format!("{}{ended}", self.verdict.reason),
+            observation: format!("{}{ended}{other}", self.verdict.reason),
         })
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::class::ErrorClass;
 use crate::hash::ContentHash;
 use crate::ids::{ListenerName, NodeName};
+use crate::node::Zone;
 use crate::position::Position;
 use crate::probe::{ProbeHold, Verdict};
 use crate::step::Step;
@@ -263,6 +264,9 @@ pub struct LiveBackend {
     pub draining: bool,
     /// Open connections, where the engine can tell. Counted when [`AgentStatus::live`] was live already.
     pub connections: Option<u64>,
+    /// Its zone, when it takes no new connection because this machine prefers its own (`zones: prefer`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<Zone>,
     /// What asking it came to; absent when it is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<BackendProbe>,

@@ -2,6 +2,7 @@
 //!
 //! The field names are a contract with users' scripts (`docs/api.md`).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use crate::eligibility::Rule;
 use crate::guard::{Guard, Override};
 use crate::ids::{ClusterName, ListenerName, LoadBalancerName, NodeName, NodeUid};
 use crate::log::{LogEntry, Phase};
+use crate::node::Zone;
 use crate::order::Order;
 use crate::position::{Position, Term};
 use crate::protocol::{BackendProbe, DriftReport, EngineHealth, LastError, Live, ProbeReport, ReloadBudget};
@@ -241,6 +243,9 @@ pub struct BackendStatus {
     pub draining: bool,
     /// Open connections, where the engine can tell.
     pub connections: Option<u64>,
+    /// Its zone, when the load balancer sends nobody there because it prefers its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<Zone>,
     /// What asking it came to; absent when it is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<BackendProbe>,
@@ -304,6 +309,9 @@ pub struct NodeAtLoadBalancer {
     /// What asking the node came to there, by listener.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<ListenerProbe>,
+    /// Listeners that send nobody there because they prefer the load balancer's own zone, each with the node's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_aside: BTreeMap<ListenerName, Zone>,
 }
 
 /// What asking a node came to, behind one listener.

@@ -8,7 +8,9 @@ use support::*;
 use tidegate_core::eligibility::Rule;
 use tidegate_core::guard::Guard;
 use tidegate_core::log::Phase::{Active, Draining, Out};
+use tidegate_core::membership::Member;
 use tidegate_core::node::ConditionStatus::{False, True, Unknown};
+use tidegate_core::node::{WEIGHT_ANNOTATION, ZONE_LABEL};
 use tidegate_core::order::OrderKind;
 use tidegate_core::plan::Plan;
 use tidegate_core::policy::{EXCLUDE_LABEL, NotReady};
@@ -392,4 +394,47 @@ fn with_policy_probe_a_node_that_answers_is_served_whatever_its_kubelet_says() {
     world.answers.insert(ip("10.0.0.1"), true);
     world.step(at(12));
     assert_eq!(world.phase("w1"), Active);
+}
+
+#[test]
+fn another_weight_or_zone_is_a_change_of_its_own_and_keeps_the_member() {
+    let mut world = three();
+    let before = world.log.membership.get(&uid("u-w1")).unwrap().clone();
+    let mut larger = worker("w1", "10.0.0.1");
+    larger.annotations.insert(WEIGHT_ANNOTATION.into(), "3".into());
+    larger.labels.insert(ZONE_LABEL.into(), "rack-a".into());
+    world.view.observe(larger.clone());
+    let plan = world.step(at(50));
+    let expected = "Ready since 2027-01-15T05:30:00Z; weight 3 instead of 1; zone rack-a instead of none";
+    assert_eq!(plan.changes[0].observation, expected);
+    let after = world.log.membership.get(&uid("u-w1")).unwrap().clone();
+    assert_eq!((after.weight.get(), after.zone.clone().unwrap().to_string()), (3, "rack-a".to_owned()));
+    assert_eq!(Member { weight: before.weight, zone: before.zone.clone(), ..after }, before);
+    assert_eq!(world.step(at(51)).changes, []);
+}
+
+#[test]
+fn a_weight_that_is_none_counts_as_1_and_the_verdict_says_so() {
+    let mut world = three();
+    let mut node = worker("w1", "10.0.0.1");
+    for value in ["abc", "0", "101", "", "+3", " 3", "1.5", "-1", "1000000000000000000000"] {
+        node.annotations.insert(WEIGHT_ANNOTATION.into(), value.into());
+        world.view.observe(node.clone());
+        let plan = world.step(at(50));
+        assert_eq!(plan.changes, [], "{value:?}");
+        let verdict = &plan.judged.iter().find(|j| j.node.as_str() == "w1").unwrap().verdict;
+        let expected =
+            format!("; annotation tidegate.io/weight={value:?} is no whole number from 1 to 100 and counts as 1");
+        assert!(verdict.reason.starts_with("Ready since") && verdict.reason.ends_with(&expected), "{}", verdict.reason);
+    }
+    for value in ["1", "100", "007"] {
+        node.annotations.insert(WEIGHT_ANNOTATION.into(), value.into());
+        world.view.observe(node.clone());
+        let plan = world.step(at(50));
+        assert_eq!(
+            world.log.membership.get(&uid("u-w1")).unwrap().weight.get().to_string(),
+            value.trim_start_matches('0')
+        );
+        assert!(plan.judged.iter().all(|j| !j.verdict.reason.contains("weight")), "{value}");
+    }
 }

@@ -28,6 +28,7 @@ fn listener(allow_empty: bool) -> Listener {
         allow_empty,
         limits: tidegate_core::desired::Limits::default(),
         probe: None,
+        zones: tidegate_core::zones::Zones::Any,
     }
 }
 

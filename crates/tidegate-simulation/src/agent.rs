@@ -94,6 +94,7 @@ impl Agent {
             address: b.address,
             draining: !b.is_active(),
             connections: Some(self.connections(b.address, now)),
+            set_aside: None,
             probe: None,
         };
         let live = self.live_now();

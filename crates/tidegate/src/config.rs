@@ -31,6 +31,7 @@ use tidegate_core::desired::Listener;
 use tidegate_core::finalizer::FinalizerPolicy;
 use tidegate_core::ids::{ClusterName, LoadBalancerName};
 use tidegate_core::lease::LeasePolicy;
+use tidegate_core::node::Zone;
 use tidegate_core::policy::NodePolicy;
 
 /// What a process is.
@@ -151,6 +152,8 @@ pub struct AgentConfig {
     pub drift: DriftPolicy,
     /// How it asks the nodes; absent: it does not.
     pub probes: Option<ProbeSettings>,
+    /// Its zone, for listeners that prefer it.
+    pub zone: Option<Zone>,
     /// Where it receives states.
     pub webhook: WebhookConfig,
 }

@@ -8,6 +8,7 @@ use rstest::rstest;
 use tidegate::config::Role;
 use tidegate::config::load::{Examined, examine_text, load_controller, load_run};
 use tidegate::config::problem::Severity;
+use tidegate_core::zones::Zones;
 
 fn examine(text: &str, role: Option<Role>) -> Vec<String> {
     let Examined { problems, .. } = examine_text(text, Path::new("/etc/tidegate"), role, false);
@@ -235,6 +236,14 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
     "5:67: warning: listeners[1].sourceRanges[0]: 10.0.0.1/8 has bits set beyond its length; 10.0.0.0/8 is used; cure: write 10.0.0.0/8"
 )]
 #[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, zones: prefer }"#,
+    "5:59: warning: listeners[1].zones: the agent of this file has no zone, so it prefers none; cure: add agent.zone, or write zones: any"
+)]
+#[case(
+    r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, zones: preffer }"#,
+    "5:59: listeners[1].zones: \"preffer\" is none of any, prefer, spread; cure: did you mean prefer?"
+)]
+#[case(
     r#"{ name: b, bind: "0.0.0.0:81", targetPort: 80, probe: { tcp: {}, http: {} } }"#,
     "5:59: listeners[1].probe: tcp and http are chosen; one question is asked; cure: leave one of them"
 )]
@@ -268,7 +277,7 @@ fn one_more_key_is_one_problem(#[case] extra: &str, #[case] expected: &str) {
 )]
 #[case(
     "http",
-    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty, probe, nodes, follow"
+    "5:5: listeners[1]: must be a mapping, this is a single value; cure: write keys below it: name, bind, targetPort, protocol, balance, proxyProtocol, sourceRanges, idleTimeout, connectTimeout, maxConnections, allowEmpty, probe, zones, nodes, follow"
 )]
 fn one_more_listener_is_one_problem(#[case] listener: &str, #[case] expected: &str) {
     let first = "targetPort: 80 }\n";
@@ -493,4 +502,24 @@ fn a_mangled_file_never_ends_in_a_crash() {
         refused += usize::from(!problems.is_empty());
     }
     assert!(refused > 1000, "only {refused} of 3000 were refused: the mangling is too gentle");
+}
+
+#[test]
+fn zones_are_preferred_by_machines_that_have_one() {
+    let prefers = GOOD.replace("targetPort: 80 }", "targetPort: 80, zones: prefer }");
+    assert_eq!(examine(&prefers, None).len(), 1, "a warning");
+    let placed = prefers.replace("agent: {", "agent: { zone: rack-a,");
+    assert_eq!(examine(&placed, None), Vec::<String>::new());
+    // The agents of this controller have files of their own.
+    let controller = prefers.replace("agent: { engine: { nginx: {} } }\n", "");
+    assert!(!examine(&controller, None).iter().any(|problem| problem.contains("zone")));
+    let nowhere = prefers.replace("agent: {", "agent: { zone: \"rack a\",");
+    let expected = "5:16: agent.zone: \"rack a\" is no zone: a label value has 1 to 63 letters, digits, '-', '_' and '.'; cure: write it as the nodes' label topology.kubernetes.io/zone says it";
+    assert_eq!(examine(&nowhere, None)[0], expected);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidegate.yaml");
+    std::fs::write(&path, placed.replace("nginx: {}", "nginx: { binary: nginx }")).unwrap();
+    let config = load_run(&path).unwrap().config;
+    assert_eq!(config.controller.listeners[0].zones, Zones::Prefer);
+    assert_eq!(config.agent.zone.unwrap().to_string(), "rack-a");
 }

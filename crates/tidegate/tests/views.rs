@@ -102,6 +102,28 @@ fn status_says_what_cannot_be_followed() {
 }
 
 #[test]
+fn who_is_set_aside_for_its_zone_is_named() {
+    let mut status = healthy();
+    let backend = |node: &str, aside: Option<&str>| {
+        let mut backend = json!({ "listener": "http", "node": node, "address": "10.0.0.11", "connections": null });
+        if let Some(zone) = aside {
+            backend["setAside"] = json!(zone);
+        }
+        backend
+    };
+    status["loadBalancers"][0]["backends"] =
+        json!([backend("worker-1", None), backend("worker-2", Some("rack-b")), backend("worker-3", Some("rack-c"))]);
+    let text = status_text(&as_status(status), &screen(None));
+    let expected = "  load balancer lb-1: keeps to its own zone, without worker-2, worker-3 (zones rack-b, rack-c)";
+    assert!(text.lines().any(|line| line == expected) && text.contains("in sync"), "{text}");
+    let mut detail = detail();
+    detail["loadBalancers"][0]["setAside"] = json!({ "http": "rack-b", "https": "rack-b" });
+    let text = explain_text(&NodeName::parse("worker-2").unwrap(), &as_detail(detail), &screen(None));
+    let expected = "lb-1           no; set aside for http, https: it stands in zone rack-b";
+    assert!(text.lines().any(|line| line.starts_with(expected)), "{text}");
+}
+
+#[test]
 fn explain_names_an_order_even_while_another_rule_speaks() {
     let mut detail = detail();
     detail["order"] = json!({ "node": "worker-2", "by": "anna@ops-1", "why": "new disk", "since": ago(600) });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::ids::ClusterName;
+use tidegate_core::node::Zone;
 use tidegate_core::pacing::Pacer;
 use tokio::sync::{mpsc, watch};
 
@@ -17,6 +18,7 @@ use super::mailbox::Mailbox;
 use super::probing::Probing;
 use super::status::Posted;
 use super::worker::Worker;
+use super::zoning::Neighbourhood;
 use crate::command::SystemCommands;
 use crate::engine::Engine;
 use crate::engine::succession::open_after_former;
@@ -35,26 +37,36 @@ pub struct Parts {
     floor: Duration,
     audit: AuditSettings,
     probes: Option<ProbeSettings>,
+    zone: Option<Zone>,
     lock: StateDirLock,
 }
 
 impl Parts {
     /// For these settings.
     pub(super) async fn new(settings: AgentSettings, hook: StepHook) -> Result<Self, StartError> {
-        let AgentSettings { cluster, state_dir, engine, take_over, audit, probes } = settings;
+        let AgentSettings { cluster, state_dir, engine, take_over, audit, probes, zone } = settings;
         let engine_settings = engine.absolute();
         let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let lock = StateDirLock::take(&state_dir)?;
         let engine = open_after_former(&engine_settings, &state_dir, Arc::new(SystemCommands)).await?;
         let file = LiveFile::new(engine_settings.config_file().to_owned(), take_over);
         let pipeline = Pipeline { engine, file, hook };
-        Ok(Self { state_dir, cluster, pipeline, floor: engine_settings.floor(), audit, probes, lock })
+        Ok(Self { state_dir, cluster, pipeline, floor: engine_settings.floor(), audit, probes, zone, lock })
     }
 
     /// For an engine of the caller's own, whose backends are not asked; `floor`: the least time between two reloads.
     pub fn with_engine(state_dir: PathBuf, pipeline: Pipeline, floor: Duration) -> Result<Self, StartError> {
         let lock = StateDirLock::take(&state_dir)?;
-        Ok(Self { state_dir, cluster: None, pipeline, floor, audit: AuditSettings::default(), probes: None, lock })
+        Ok(Self {
+            state_dir,
+            cluster: None,
+            pipeline,
+            floor,
+            audit: AuditSettings::default(),
+            probes: None,
+            zone: None,
+            lock,
+        })
     }
 
     pub(super) fn engine(&self) -> &Arc<dyn Engine> {
@@ -78,6 +90,7 @@ impl Parts {
         let booted = boot(worker, self.cluster, &metrics).await;
         let booted = booted.map_err(|refusal| StartError::Snapshot { path: self.state_dir, refusal })?;
         let probing = Probing::start(self.probes, booted.newest.as_ref());
-        Ok(Mailbox::new(booted, inbox, (Pacer::new(self.floor), self.audit, probing), metrics))
+        let zoning = Neighbourhood::start(self.zone, booted.newest.as_ref());
+        Ok(Mailbox::new(booted, inbox, (Pacer::new(self.floor), self.audit, probing, zoning), metrics))
     }
 }

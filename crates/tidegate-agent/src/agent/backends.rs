@@ -21,13 +21,18 @@ pub fn backends(content: &Content, counted: Option<&Connections>, findings: Opti
         let served: HashSet<IpAddr> = effective.map(|b| b.address).collect();
         let probing = listener.probing();
         reported.extend(content.desired.pool(&listener.name).iter().map(|backend| {
-            let out = backend.is_active() && !served.contains(&backend.address);
+            let idle = backend.is_active() && !served.contains(&backend.address);
+            // Who does not answer is out, wherever it stands.
+            let is_aside = idle && !content.overlay.is_out(&listener.name, backend.address);
+            let set_aside = backend.zone.clone().filter(|_| is_aside);
+            let out = idle && set_aside.is_none();
             LiveBackend {
                 listener: listener.name.clone(),
                 node: backend.node.clone(),
                 address: backend.address,
                 draining: !backend.is_active(),
                 connections: counted.filter(|_| is_tcp(listener)).map(|c| c.to(far_end(backend))),
+                set_aside,
                 probe: findings.filter(|_| backend.is_active()).and_then(|f| f.of(&probing, backend, out)),
             }
         }));

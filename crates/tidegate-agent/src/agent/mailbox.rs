@@ -25,6 +25,7 @@ use super::job::{Job, Message, Ready};
 use super::probing::Probing;
 use super::status::{Board, Posted};
 use super::worker::{Done, Prepared, Worker};
+use super::zoning::Neighbourhood;
 use crate::file::Stamp;
 use crate::metrics::Metrics;
 use crate::probe::News;
@@ -64,6 +65,7 @@ pub struct Mailbox {
     upkeep: CancellationToken,
     drift: Drift,
     probing: Probing,
+    zoning: Neighbourhood,
     /// The user's own template as it was last looked at.
     template: Option<Stamp>,
     pacer: Pacer,
@@ -78,7 +80,7 @@ impl Mailbox {
     pub fn new(
         booted: Booted,
         inbox: mpsc::Receiver<Message>,
-        (pacer, audit, probing): (Pacer, AuditSettings, Probing),
+        (pacer, audit, probing, zoning): (Pacer, AuditSettings, Probing, Neighbourhood),
         metrics: Metrics,
     ) -> (Self, watch::Receiver<Posted>) {
         let engine = &booted.worker.pipeline.engine;
@@ -96,6 +98,7 @@ impl Mailbox {
             upkeep: CancellationToken::new(),
             drift: Drift::default(),
             probing,
+            zoning,
             template: engine.template().map(Stamp::of),
             pacer,
             origin: Instant::now(),
@@ -112,6 +115,8 @@ impl Mailbox {
         if mailbox.retry.is_none() && !mailbox.serves_the_newest(&booted.worker) {
             mailbox.take_up_the_newest();
         }
+        // The machine may have been told another zone since.
+        mailbox.judge();
         mailbox.put_back(booted.worker);
         mailbox.board.found(mailbox.probing.findings());
         (mailbox, status)
@@ -148,7 +153,7 @@ impl Mailbox {
             return;
         };
         if job.prepared.is_none() {
-            let content = Content::new(job.state.clone(), self.probing.overlay());
+            let content = Content::new(job.state.clone(), self.probing.overlay(), self.zoning.aside());
             match worker.prepare(&content, job.again) {
                 Prepared::Ready(rendered, timings) => job.prepared = Some(Ready { content, rendered, timings }),
                 Prepared::Answered(report) => {
@@ -205,10 +210,12 @@ impl Mailbox {
         self.judge();
     }
 
-    /// Lets the verdicts take backends of the newest state out, or back in.
+    /// Lets the verdicts take backends of the newest state out, or back in, and the zones those that are left.
     fn judge(&mut self) {
         let Some(newest) = self.newest.clone() else { return };
-        if self.probing.judge(&newest) {
+        let others_answer = self.probing.judge(&newest);
+        let others_are_aside = self.zoning.judge(&newest, |listener, backend| self.probing.is_up(listener, backend));
+        if others_answer || others_are_aside {
             self.take_up_the_newest();
             // What was rendered before is of another opinion.
             if let Some(job) = &mut self.pending {

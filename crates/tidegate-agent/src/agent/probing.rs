@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidegate_core::desired::{Backend, DesiredState};
+use tidegate_core::desired::{Backend, DesiredState, Listener};
 use tidegate_core::guard::Limits;
 use tidegate_core::ids::ListenerName;
 use tidegate_core::probe::{Asked, Judgement, Overlay, Probe, ProbeHold, Roll, Target, Verdict};
@@ -87,6 +87,13 @@ impl Probing {
     /// Who is out.
     pub fn overlay(&self) -> Arc<Overlay> {
         self.overlay.clone()
+    }
+
+    /// Whether a backend answers as far as is known; one that a guard keeps in does not.
+    pub fn is_up(&self, listener: &Listener, backend: &Backend) -> bool {
+        let report = listener.probing().target(backend).and_then(|target| self.findings.reports.get(&target));
+        let is_down = report.is_some_and(|report| report.verdict == Verdict::Down);
+        !is_down && !self.overlay.is_out(&listener.name, backend.address)
     }
 
     /// For the status; nothing when nobody is asked.

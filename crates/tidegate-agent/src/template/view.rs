@@ -16,6 +16,7 @@ use serde::Serialize;
 use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol, ProxyProtocol};
 
 use super::{Template, Vetted};
+use backend::hash_factor;
 pub use backend::{BackendMemo, BackendView, Backends};
 use list::{Lines, List};
 use number::numbers;
@@ -130,7 +131,11 @@ impl ListenerView {
     ) -> Self {
         let pool = state.pool(&listener.name);
         let numbered = pool.iter().zip(numbers(pool)).filter(|(backend, _)| meant(backend));
-        let views = numbered.map(|(backend, number)| BackendView { backend: backend.clone(), number });
+        let factor = hash_factor(pool);
+        let views = numbered.map(|(backend, number)| {
+            let hash_weight = u16::from(backend.weight.get()) * factor;
+            BackendView { backend: backend.clone(), number, hash_weight }
+        });
         let (active, draining): (Vec<_>, Vec<_>) = views.partition(|view| view.backend.is_active());
         let view = Self::without_backends(listener);
         let about = memo.map(|memo| (memo, Template::context(&view)));

@@ -19,12 +19,14 @@ mod sabotage;
 mod side_by_side;
 pub mod site;
 mod sweep;
+mod weights;
+mod zones;
 
 /// What listeners can ask for, on one engine.
 macro_rules! listener_features {
     ($engine:ident, $subject:ty) => {
         mod $engine {
-            use crate::conformance::{features, goldens};
+            use crate::conformance::{features, goldens, weights, zones};
 
             #[test]
             fn every_feature_has_its_golden_file() {
@@ -69,6 +71,31 @@ macro_rules! listener_features {
             #[tokio::test]
             async fn new_connections_spread_over_many_changes() {
                 features::new_connections_spread_over_many_changes::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn new_connections_follow_the_weights() {
+                weights::new_connections_follow_the_weights::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn open_connections_follow_the_weights() {
+                weights::open_connections_follow_the_weights::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn another_weight_loses_nothing() {
+                weights::another_weight_loses_nothing::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn a_backend_of_another_zone_keeps_its_connections() {
+                zones::a_backend_of_another_zone_keeps_its_connections::<$subject>().await;
+            }
+
+            #[tokio::test]
+            async fn zones_of_different_size_get_the_same_share() {
+                zones::zones_of_different_size_get_the_same_share::<$subject>().await;
             }
 
             #[tokio::test]

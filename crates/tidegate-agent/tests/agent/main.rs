@@ -37,3 +37,4 @@ mod succession;
 mod sweep;
 mod traffic;
 mod webhook;
+mod zones;

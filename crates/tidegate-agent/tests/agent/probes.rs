@@ -22,8 +22,8 @@ use crate::traffic::{Client, LIMIT, free_port, own_address};
 const PACE: Pace = Pace { interval: Duration::from_millis(50), timeout: Duration::from_millis(200), fall: 3, rise: 2 };
 
 /// A backend that can die and come back at the same address.
-struct Backend {
-    at: SocketAddr,
+pub struct Backend {
+    pub at: SocketAddr,
     listener: Option<Door>,
 }
 
@@ -79,16 +79,16 @@ fn say_port(mut stream: TcpStream) {
 
 impl Backend {
     /// Each at an address of its own, as nodes are.
-    fn start() -> Self {
+    pub fn start() -> Self {
         let door = Door::open((own_address(), 0).into(), say_port);
         Self { at: door.address(), listener: Some(door) }
     }
 
-    fn die(&mut self) {
+    pub fn die(&mut self) {
         self.listener = None;
     }
 
-    fn live_again(&mut self) {
+    pub fn live_again(&mut self) {
         self.listener = Some(Door::open(self.at, say_port));
     }
 }
@@ -102,7 +102,7 @@ fn probed(check: Check, port: Option<NonZeroU16>) -> Probe {
     Probe { check: Some(check), port, pace: PACE }
 }
 
-fn http(vip: SocketAddr) -> Listener {
+pub fn http(vip: SocketAddr) -> Listener {
     Listener { probe: Some(probed(Check::Tcp, None)), ..listener("http", vip) }
 }
 
@@ -115,14 +115,14 @@ fn out(status: &AgentStatus) -> Vec<u16> {
     out.map(|b| b.node.as_str().trim_start_matches('n').parse().unwrap()).collect()
 }
 
-async fn until_out(agent: &AgentHandle, expected: &[u16]) -> AgentStatus {
+pub async fn until_out(agent: &AgentHandle, expected: &[u16]) -> AgentStatus {
     let wait = agent.wait_until(|status| out(status) == expected);
     let waited = tokio::time::timeout(LIMIT, wait).await;
     waited.unwrap_or_else(|_| panic!("expected {expected:?} out: {:#?}", agent.status()))
 }
 
 /// Who answers each of some new connections.
-fn answers(vip: SocketAddr) -> Vec<u16> {
+pub fn answers(vip: SocketAddr) -> Vec<u16> {
     (0..12).map(|_| Client::connect(vip).unwrap().ask().unwrap()).collect()
 }
 

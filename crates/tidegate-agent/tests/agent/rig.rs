@@ -46,6 +46,7 @@ impl Rig {
             take_over: self.take_over,
             audit: AuditSettings::default(),
             probes: None,
+            zone: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use tidegate_core::desired::{Backend, BackendState, DesiredState, Listener};
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, ListenerName, NodeName};
+use tidegate_core::node::{Weight, Zone};
 use tidegate_core::position::{Position, Revision, Term};
 
 pub fn position(term: u64, revision: u64) -> Position {
@@ -21,6 +22,14 @@ pub fn backend(node: &str, address: IpAddr, port: u16) -> Backend {
 
 pub fn at(socket: SocketAddr) -> Backend {
     backend(&format!("n{}", socket.port()), socket.ip(), socket.port())
+}
+
+pub fn weighing(weight: u8, backend: Backend) -> Backend {
+    Backend { weight: Weight::new(weight).unwrap(), ..backend }
+}
+
+pub fn within(zone: &str, backend: Backend) -> Backend {
+    Backend { zone: Some(Zone::parse(zone).unwrap()), ..backend }
 }
 
 pub fn draining(backend: Backend) -> Backend {

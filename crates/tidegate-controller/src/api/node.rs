@@ -61,12 +61,12 @@ fn order_about<'a>(picture: &'a Picture, node: Option<&NodeStatus>, name: &NodeN
 fn at_balancer(balancer: &Balancer, picture: &Picture, name: &NodeName) -> NodeAtLoadBalancer {
     let said = balancer.said.as_deref();
     let backends = || said.into_iter().flat_map(|said| &said.backends).filter(|b| b.node == *name);
-    let is_out = |b: &LiveBackend| b.probe.as_ref().is_some_and(|probe| probe.out);
+    let is_out = |b: &LiveBackend| b.set_aside.is_some() || b.probe.as_ref().is_some_and(|probe| probe.out);
     let desired = picture.published.as_ref().filter(|_| balancer.live == picture.desired());
     let takes_new = |pool: &[Backend]| pool.iter().any(|b| b.node == *name && b.is_active());
     let live = match (desired, said) {
         (Some(state), _) if !backends().any(is_out) => Some(state.pools.values().any(|pool| takes_new(pool))),
-        // Behind, or at odds with its own probes: whatever stands there and is not out may take connections.
+        // Behind, or at odds with its own probes or its zone: whatever stands there and is not out may take connections.
         (_, Some(_)) => Some(backends().any(|b| !b.draining && !is_out(b))),
         (_, None) => None,
     };
@@ -74,6 +74,8 @@ fn at_balancer(balancer: &Balancer, picture: &Picture, name: &NodeName) -> NodeA
         let listener = b.listener.clone();
         b.probe.clone().map(|probe| ListenerProbe { listener, probe })
     };
+    let aside = |b: &LiveBackend| Some((b.listener.clone(), b.set_aside.clone()?));
+    let (probes, set_aside) = (backends().filter_map(probe).collect(), backends().filter_map(aside).collect());
     let (name, position) = (balancer.name.clone(), balancer.live.map(|l| l.position));
-    NodeAtLoadBalancer { name, live, position, probes: backends().filter_map(probe).collect() }
+    NodeAtLoadBalancer { name, live, position, probes, set_aside }
 }

@@ -72,7 +72,8 @@ mod tests {
 
     fn backend(listener: &str, address: &str, connections: Option<u64>) -> LiveBackend {
         let (listener, node) = (ListenerName::parse(listener).unwrap(), NodeName::parse("w1").unwrap());
-        LiveBackend { listener, node, address: address.parse().unwrap(), draining: true, connections, probe: None }
+        let address = address.parse().unwrap();
+        LiveBackend { listener, node, address, draining: true, connections, set_aside: None, probe: None }
     }
 
     #[tokio::test(start_paused = true)]

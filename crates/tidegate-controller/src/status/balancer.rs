@@ -72,6 +72,7 @@ fn backends(said: &AgentStatus) -> Vec<BackendStatus> {
         address: b.address,
         draining: b.draining,
         connections: b.connections,
+        set_aside: b.set_aside.clone(),
         probe: b.probe.clone(),
     };
     said.backends.iter().map(one).collect()

@@ -141,6 +141,7 @@ fn backends(inner: &Inner) -> Vec<LiveBackend> {
         address: b.address,
         draining: !b.is_active(),
         connections: inner.connections,
+        set_aside: None,
         probe: None,
     };
     backends.map(live).collect()

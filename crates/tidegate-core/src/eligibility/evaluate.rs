@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Action, AddressProblem, Rule, Verdict};
 use crate::log::Phase;
-use crate::node::{Condition, ConditionStatus, EXCLUDE_ANNOTATION, Node};
+use crate::node::{Condition, ConditionStatus, EXCLUDE_ANNOTATION, Node, WEIGHT_ANNOTATION, Weight};
 use crate::order::Order;
 use crate::policy::{CONTROL_PLANE_LABELS, EXCLUDE_LABEL, NodePolicy, NotReady};
 use crate::time::{after, elapsed, human};
@@ -208,9 +208,18 @@ fn not_ready(subject: &Subject<'_>) -> Option<Found> {
 }
 
 fn ready_since(subject: &Subject<'_>) -> String {
-    match &subject.node.ready {
+    let since = match &subject.node.ready {
         Some(ready) => format!("Ready since {}", ready.since),
         None => "Ready".to_owned(),
+    };
+    match subject.node.weight() {
+        Ok(_) => since,
+        Err(value) => {
+            let most = Weight::MOST;
+            format!(
+                "{since}; annotation {WEIGHT_ANNOTATION}={value:?} is no whole number from 1 to {most} and counts as 1"
+            )
+        }
     }
 }
 

@@ -98,16 +98,26 @@ fn load_balancers(list: &[NodeAtLoadBalancer], screen: &Screen) -> String {
     }
     let mut table = Table::new(&["LOAD BALANCER", "NEW CONNECTIONS", "LIVE", "PROBE"]);
     for lb in list {
-        let (reaches, paint): (&str, crate::output::Paint) = match lb.live {
-            Some(true) => ("yes", crate::output::Style::good),
-            Some(false) => ("no", crate::output::Style::faint),
-            None => ("not known", crate::output::Style::busy),
+        let (mut reaches, paint): (String, crate::output::Paint) = match lb.live {
+            Some(true) => ("yes".to_owned(), crate::output::Style::good),
+            Some(false) => ("no".to_owned(), crate::output::Style::faint),
+            None => ("not known".to_owned(), crate::output::Style::busy),
         };
+        reaches.push_str(&aside(lb));
         let live =
             lb.position.map_or_else(|| "-".to_owned(), |at| format!("revision {} (term {})", at.revision, at.term));
-        table.row(vec![lb.name.to_string(), reaches.to_owned(), live, probes(lb, screen)], Some((1, paint)));
+        table.row(vec![lb.name.to_string(), reaches, live, probes(lb, screen)], Some((1, paint)));
     }
     table.show(screen)
+}
+
+/// `; set aside for http: it stands in zone rack-b`
+fn aside(lb: &NodeAtLoadBalancer) -> String {
+    let listeners: Vec<String> = lb.set_aside.keys().map(ToString::to_string).collect();
+    lb.set_aside
+        .values()
+        .next()
+        .map_or_else(String::new, |zone| format!("; set aside for {}: it stands in zone {zone}", listeners.join(", ")))
 }
 
 /// `http up 5m, https down 3s (Connection refused)`

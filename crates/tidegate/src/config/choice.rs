@@ -5,6 +5,7 @@ use tidegate_agent::{DriftPolicy, Masquerade};
 use tidegate_core::desired::{Balance, Protocol, ProxyProtocol};
 use tidegate_core::node::AddressType;
 use tidegate_core::policy::{IpFamily, NotReady};
+use tidegate_core::zones::Zones;
 
 use super::suggest::nearest;
 use super::text::{Written, Wrong};
@@ -26,6 +27,11 @@ impl Choice for Balance {
 
 impl Choice for ProxyProtocol {
     const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("v1", Self::V1), ("v2", Self::V2)];
+}
+
+impl Choice for Zones {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("any", Self::Any), ("prefer", Self::Prefer), ("spread", Self::Spread)];
 }
 
 impl Choice for AddressType {
@@ -81,4 +87,4 @@ macro_rules! written {
         })*
     };
 }
-written!(Protocol, Balance, ProxyProtocol, AddressType, IpFamily, NotReady, DriftPolicy, Masquerade);
+written!(Protocol, Balance, ProxyProtocol, Zones, AddressType, IpFamily, NotReady, DriftPolicy, Masquerade);

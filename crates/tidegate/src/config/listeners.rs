@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use tidegate_core::carriage::Demand;
 use tidegate_core::desired::{Balance, Limits, Listener, Protocol, ProxyProtocol};
 use tidegate_core::engine::{EngineKind, Feature, unsupported};
+use tidegate_core::zones::Zones;
 
 use super::problem::Spot;
 use super::raw::RawListener;
@@ -35,6 +36,7 @@ pub fn read_listeners(validator: &mut Validator<'_>, role: Role) -> Vec<Listener
         check_limits(validator, listener);
         check_probe(validator, listener);
         check_follow(validator, listener);
+        check_zones(validator, listener);
         check_supported(validator, listener);
     }
     list.value.iter().filter_map(|listener| read_listener(listener)).collect()
@@ -63,6 +65,7 @@ fn read_listener(raw: &RawListener) -> Option<Listener> {
         allow_empty: value_or(raw.allow_empty.as_ref(), false),
         limits,
         probe: read_probe(raw),
+        zones: value_or(raw.zones.as_ref(), Zones::Any),
     })
 }
 
@@ -117,6 +120,17 @@ fn check_bind(validator: &mut Validator<'_>, listener: &RawListener, before: &[A
 fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
     let any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (any || one.ip() == other.ip())
+}
+
+/// A machine that does not know where it stands prefers nothing. Where the controller is alone in its file, agents have
+/// theirs.
+fn check_zones(validator: &mut Validator<'_>, raw: &RawListener) {
+    let Some(zones) = raw.zones.as_ref().filter(|zones| zones.value.0 == Zones::Prefer) else { return };
+    let lacks = validator.raw.agent.as_ref().is_some_and(|agent| agent.zone.is_none());
+    if lacks && !validator.problems.mentions("agent.zone") {
+        let message = "the agent of this file has no zone, so it prefers none";
+        validator.problems.warning(&zones.spot, message, "add agent.zone, or write zones: any");
+    }
 }
 
 /// What the engine of this file cannot do; without one, what no engine can.

@@ -25,6 +25,7 @@ use tidegate_core::ids::{ClusterName, ListenerName, LoadBalancerName};
 use tidegate_core::node::AddressType;
 use tidegate_core::policy::{IpFamily, NodePolicy, NotReady};
 use tidegate_core::selector::Selector;
+use tidegate_core::zones::Zones;
 
 use super::address::AgentUrl;
 use super::defaults;
@@ -160,6 +161,11 @@ section! {
         allow_empty: Text<bool>,
         /// How the nodes are asked whether they answer.
         probe: RawProbe,
+        /// What the zones of the nodes (label topology.kubernetes.io/zone) mean: nothing, `prefer` (new connections stay in the
+        /// load balancer's own zone, `agent.zone`, while at least half of its nodes are up) or `spread` (each zone gets the same
+        /// share, whatever its number of nodes). Agents of earlier versions refuse a state with the last two.
+        #[schemars(extend("default" = "any"))]
+        zones: Text<Zones>,
         /// Only nodes with these labels receive this listener's traffic, of those that `nodes.selector` selects. When omitted:
         /// all of them.
         #[schemars(extend("examples" = ["example.com/pool=edge"]))]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tidegate_core::ids::{ClusterName, ListenerName, LoadBalancerName};
+use tidegate_core::node::Zone;
 use tidegate_core::probe::HttpPath;
 use tidegate_core::selector::Selector;
 
@@ -179,6 +180,17 @@ impl Written for HttpPath {
 
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": "^/[!-~]*$", "maxLength": 1024 })
+    }
+}
+
+impl Written for Zone {
+    fn parse(scalar: &Scalar) -> Result<Self, Wrong> {
+        let cure = "write it as the nodes' label topology.kubernetes.io/zone says it";
+        Self::parse(scalar.text.as_str()).map_err(|problem| Wrong::new(problem, cure))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 63 })
     }
 }
 

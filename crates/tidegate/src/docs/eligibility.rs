@@ -32,6 +32,27 @@ the table says: guards `half`, `velocity`, `all-failing` and `never-empty` bound
 `status` and `explain`, and is in no history.
 ";
 
+const SHARES: &str = "
+## Weights and zones
+
+How much of the new connections an eligible node gets beside the others is its **weight**: annotation `tidegate.io/weight` of the Node, a whole number
+from 1 to 100; 1 where there is none. Anything else counts as 1, and the verdict of rule `eligible` says so (`tidegate explain`). What each engine makes
+of it is in [engines.md](engines.md). Another weight is a change like any other: recorded, and in place where the engine can.
+
+What the **zone** of a node (label `topology.kubernetes.io/zone`) means is said by each listener, `listeners[].zones`, and decided by each load balancer
+for itself, after its probes:
+
+* `any` (default): nothing.
+* `prefer`: new connections stay in the load balancer's own zone (`agent.zone`) while at least half of the nodes that should serve there answer, and one at
+  least. With fewer, every zone is served, until all of the own one answer, or half and one more: a node that comes and goes does not take a zone
+  in and out with it. Nodes without a zone count as the own zone's. Who is set aside keeps its connections, is probed on, and is named by `status` and
+  `explain`. Where nobody is probed, all count as answering.
+* `spread`: each zone with an active node gets the same share, divided within it by weights; nodes without a zone are one together. A node
+  of a small zone thus gets more than one of a large zone, and more again when another one of its zone fails. The shares are
+  weights: exact up to a weight of 100 (and 25,600 together), else each is rounded up or down so that the zone's sum stays right. A zone with more than 100 times as many
+  nodes as another one gets more than its share.
+";
+
 const LISTENERS: &str = "
 ## Single listeners
 
@@ -55,6 +76,7 @@ pub fn eligibility_markdown() -> String {
     for guard in Guard::ALL {
         let _ = writeln!(text, "| `{}` | {} |", guard.name(), meaning(guard));
     }
+    text.push_str(SHARES);
     text.push_str(LISTENERS);
     text.push_str(&table(&of_listeners));
     text

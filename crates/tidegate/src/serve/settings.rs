@@ -53,6 +53,7 @@ pub fn agent_settings(config: &AgentConfig, take_over: bool) -> AgentSettings {
         take_over,
         audit: AuditSettings { drift: config.drift, ..AuditSettings::default() },
         probes: config.probes.clone(),
+        zone: config.zone.clone(),
     }
 }
 

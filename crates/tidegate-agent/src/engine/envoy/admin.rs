@@ -144,7 +144,10 @@ pub fn difference(
     wanted: &std::collections::BTreeSet<Member>,
     real: &std::collections::BTreeSet<Member>,
 ) -> Option<String> {
-    let shown = |member: &Member| format!("{}{}", member.address, if member.active { "" } else { " (draining)" });
+    let shown = |member: &Member| {
+        let weight = if member.weight == 1 { String::new() } else { format!(" with weight {}", member.weight) };
+        format!("{}{weight}{}", member.address, if member.active { "" } else { " (draining)" })
+    };
     if let Some(missing) = wanted.difference(real).next() {
         return Some(format!("cluster {cluster} lacks {}", shown(missing)));
     }

@@ -113,7 +113,7 @@ mod tests {
       "endpoint_config": { "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", "cluster_name": "a",
         "endpoints": [ { "locality": {}, "lb_endpoints": [
           { "endpoint": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 19001 } }, "health_check_config": {} },
-            "health_status": "HEALTHY", "load_balancing_weight": 1 },
+            "health_status": "HEALTHY", "load_balancing_weight": 3 },
           { "endpoint": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 19002 } }, "health_check_config": {} },
             "health_status": "UNHEALTHY", "load_balancing_weight": 1 } ], "load_balancing_weight": 0 } ],
         "policy": { "overprovisioning_factor": 140 } } } ] }"#;
@@ -140,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn a_draining_backend_is_dumped_as_unhealthy() {
-        let at = |port, active| Member { address: ([127, 0, 0, 1], port).into(), active };
-        assert_eq!(members(ENDPOINTS).unwrap()["a"], [at(19001, true), at(19002, false)].into());
+    fn backends_are_dumped_with_their_weight_and_a_draining_one_as_unhealthy() {
+        let at = |port, active, weight| Member { address: ([127, 0, 0, 1], port).into(), active, weight };
+        assert_eq!(members(ENDPOINTS).unwrap()["a"], [at(19001, true, 3), at(19002, false, 1)].into());
     }
 
     #[test]

@@ -178,7 +178,10 @@ mod tests {
         assert!(document.clusters["dns"].get("load_assignment").is_some(), "names are resolved by the cluster itself");
         let members = &document.endpoints["http"].members;
         let expected = [("10.0.0.1:80", true), ("[fd00::1]:80", false)];
-        assert_eq!(*members, expected.map(|(a, active)| Member { address: a.parse().unwrap(), active }).into());
+        assert_eq!(
+            *members,
+            expected.map(|(a, active)| Member { address: a.parse().unwrap(), active, weight: 1 }).into()
+        );
         assert!(document.endpoints["http"].typed);
         let at = |more: &str| -> Value {
             let text = format!(r#"{{"address":{{"socket_address":{{"address":"::","port_value":80{more}}}}}}}"#);
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn endpoints_with_more_than_typed_values_are_told_apart() {
         for (from, to) in [
-            ("HEALTHY\"", "HEALTHY\", \"load_balancing_weight\": 3"),
+            ("HEALTHY\"", "HEALTHY\", \"load_balancing_weight\": 101"),
             ("10.0.0.1", "a.example"),
             ("80 }", "70000 }"),
             ("cluster_name\": \"http", "cluster_name\": \"other"),

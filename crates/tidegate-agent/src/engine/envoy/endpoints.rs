@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 use serde_json::Value;
+use tidegate_core::node::Weight;
 
 use super::document::{DocumentError, socket_address};
 
@@ -15,6 +16,8 @@ pub struct Member {
     pub address: SocketAddr,
     /// Whether it takes new connections.
     pub active: bool,
+    /// Its share of new connections: 1 unless it says something else.
+    pub weight: u32,
 }
 
 /// A `load_assignment`.
@@ -24,7 +27,7 @@ pub struct Endpoints {
     pub json: String,
     /// Those that have an address and a port.
     pub members: BTreeSet<Member>,
-    /// Whether it holds nothing but addresses, ports and health of known kinds: then no checker has to see it.
+    /// Whether it holds nothing but addresses, ports, weights and health of known kinds: then no checker has to see it.
     pub typed: bool,
 }
 
@@ -46,6 +49,8 @@ struct Locality {
 #[serde(deny_unknown_fields)]
 struct LbEndpoint {
     health_status: Health,
+    #[serde(default)]
+    load_balancing_weight: Weight,
     endpoint: Endpoint,
 }
 
@@ -96,6 +101,7 @@ impl Assignment<'_> {
             Member {
                 address: SocketAddr::new(address, port_value),
                 active: matches!(endpoint.health_status, Health::Healthy),
+                weight: endpoint.load_balancing_weight.get().into(),
             }
         };
         self.endpoints.iter().flat_map(|locality| &locality.lb_endpoints).map(member).collect()
@@ -118,8 +124,10 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 fn member(endpoint: &Value) -> Option<Member> {
     let address = socket_address(endpoint.pointer("/endpoint/address/socket_address")?)?;
     let health = endpoint.get("health_status").and_then(Value::as_str).unwrap_or("UNKNOWN");
+    let weight = endpoint.get("load_balancing_weight").and_then(Value::as_u64);
+    let weight = weight.map_or(1, |weight| u32::try_from(weight).unwrap_or(u32::MAX));
     // A draining endpoint is dumped as UNHEALTHY.
-    Some(Member { address, active: matches!(health, "UNKNOWN" | "HEALTHY" | "DEGRADED") })
+    Some(Member { address, active: matches!(health, "UNKNOWN" | "HEALTHY" | "DEGRADED"), weight })
 }
 
 /// The same JSON without the spaces that are for people: half of it, and Envoy reads it in less time.

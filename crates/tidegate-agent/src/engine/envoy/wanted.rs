@@ -170,6 +170,17 @@ mod tests {
     }
 
     #[test]
+    fn another_weight_is_a_change_of_the_endpoints() {
+        let weighted =
+            |weight: u8| plain("10.0.0.1").replacen('{', &format!(r#"{{ "load_balancing_weight": {weight},"#), 1);
+        let [one, other] = [weighted(2), weighted(100)].map(|endpoint| wanted(&endpoint, "ROUND_ROBIN"));
+        assert_eq!(one.structure, other.structure);
+        assert_ne!(one.endpoints["http"], other.endpoints["http"]);
+        assert_eq!(other.members["http"].first().unwrap().weight, 100);
+        assert_ne!(one.members, other.members, "an audit compares them");
+    }
+
+    #[test]
     fn text_gets_its_type_like_any_object() {
         for object in ["{}", r#"{"a":{"b":"c"}}"#] {
             let by_value = typed("t", serde_json::from_str(object).unwrap());

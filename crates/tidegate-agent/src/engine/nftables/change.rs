@@ -4,7 +4,7 @@
 //! transaction. It deletes something of each map that it changes, and creates nothing that should be there: a table that
 //! is not as remembered makes nft refuse the whole of it, and the whole script is loaded instead.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,15 +84,23 @@ fn arranged(pool: &Pool, live: &Elements) -> Elements {
     if pool.hashed {
         return pool.elements.clone();
     }
-    let mut missing: HashSet<SocketAddr> = pool.elements.values().copied().collect();
-    let stays = |(key, backend): (&u32, &SocketAddr)| {
-        (pool.elements.contains_key(key) && missing.remove(backend)).then_some((*key, *backend))
+    // How many slots each still lacks: as many as its weight.
+    let mut missing: HashMap<SocketAddr, u32> = HashMap::new();
+    for backend in pool.elements.values() {
+        *missing.entry(*backend).or_default() += 1;
+    }
+    let mut takes = |backend: &SocketAddr| match missing.get_mut(backend) {
+        Some(slots) if *slots > 0 => {
+            *slots -= 1;
+            true
+        }
+        _ => false,
     };
-    let mut arranged: Elements = live.iter().filter_map(stays).collect();
+    let mut arranged = live.clone();
+    arranged.retain(|key, backend| pool.elements.contains_key(key) && takes(backend));
     let free: Vec<u32> = pool.elements.keys().filter(|key| !arranged.contains_key(key)).copied().collect();
-    // The order of a hash set is another one in each process.
-    let missing: BTreeSet<SocketAddr> = missing.into_iter().collect();
-    arranged.extend(free.into_iter().zip(missing));
+    let lacking: Vec<SocketAddr> = pool.elements.values().filter(|backend| takes(backend)).copied().collect();
+    arranged.extend(free.into_iter().zip(lacking));
     arranged
 }
 
@@ -179,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn another_weight_moves_as_few_slots_as_it_must() {
+        // Weights 1, 1, 2 become 3, 1, 2.
+        let change = change(&[("a", &[3, 1, 2, 3])], &[("a", &[1, 3, 1, 2, 3, 1])]);
+        assert_eq!(
+            about_elements(&change),
+            [
+                "delete element inet t a { 0 }",
+                "add element inet t a { 4 : 10.0.0.1 . 80, 5 : 10.0.0.1 . 80, 0 : 10.0.0.3 . 80 }"
+            ]
+        );
+    }
+
+    #[test]
     fn listeners_come_whole_and_go_whole() {
         let change = change(&[("a", &[1]), ("b", &[1])], &[("a", &[1]), ("c", &[2])]);
         assert_eq!(about_elements(&change), ["add element inet t c { 0 : 10.0.0.2 . 80 }"]);
@@ -188,13 +209,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_change_ends_at_the_members_that_are_wanted(
-            from in prop::collection::btree_set(1..40_u8, 1..30),
-            steps in prop::collection::vec(prop::collection::btree_set(1..40_u8, 1..30), 1..5),
+            from in prop::collection::vec(1..40_u8, 1..30),
+            steps in prop::collection::vec(prop::collection::vec(1..40_u8, 1..30), 1..5),
         ) {
-            let of = |set: &std::collections::BTreeSet<u8>| set.iter().copied().collect::<Vec<u8>>();
-            let mut known = Known::loaded(script(&text(&[("a", &of(&from))])));
-            for wanted in steps {
-                let to = text(&[("a", &of(&wanted))]);
+            let mut known = Known::loaded(script(&text(&[("a", &from)])));
+            for mut wanted in steps {
+                let to = text(&[("a", &wanted)]);
                 let script = script(&to);
                 let change = Change::between(&known, &script, &to, "t");
                 let mut kernel = known.maps["a"].clone();
@@ -213,8 +233,12 @@ mod tests {
                 }
                 prop_assert_eq!(&kernel, &change.then.maps["a"]);
                 prop_assert!(kernel.keys().copied().eq(0..u32::try_from(wanted.len()).unwrap()));
-                let members: std::collections::BTreeSet<_> = kernel.values().copied().collect();
-                prop_assert_eq!(members.len(), wanted.len());
+                // Each as often as it is wanted: that is its weight.
+                let mut members: Vec<SocketAddr> = kernel.values().copied().collect();
+                members.sort();
+                wanted.sort_unstable();
+                let wanted: Vec<_> = wanted.iter().map(|n| SocketAddr::from(([10, 0, 0, *n], 80))).collect();
+                prop_assert_eq!(members, wanted);
                 known = change.then;
             }
         }

@@ -1,6 +1,6 @@
 //! Whether the kernel has what a script says, to the last backend.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
@@ -36,19 +36,30 @@ fn pool_differs(name: &str, pool: &Pool, live: Option<&Elements>) -> Option<Stri
             return Some(format!("slot {key} of map {name} is not {backend}"));
         }
     }
-    let (wanted, found) = (members(&pool.elements), members(live));
-    if let Some(missing) = wanted.difference(&found).next() {
-        return Some(format!("backend {missing} is not in map {name}"));
+    let (wanted, found) = (slots_of_each(&pool.elements), slots_of_each(live));
+    for (backend, slots) in &wanted {
+        match found.get(backend) {
+            None => return Some(format!("backend {backend} is not in map {name}")),
+            Some(found) if found != slots => {
+                return Some(format!("backend {backend} is in map {name} {found} times instead of {slots}"));
+            }
+            Some(_) => {}
+        }
     }
-    if let Some(extra) = found.difference(&wanted).next() {
+    if let Some(extra) = found.keys().find(|backend| !wanted.contains_key(backend)) {
         return Some(format!("backend {extra} is in map {name}"));
     }
     let keys_fit = live.len() == pool.elements.len() && live.keys().eq(pool.elements.keys());
     (!keys_fit).then(|| format!("map {name} has {} elements instead of {}", live.len(), pool.elements.len()))
 }
 
-fn members(elements: &Elements) -> BTreeSet<SocketAddr> {
-    elements.values().copied().collect()
+/// How many each backend has: its weight.
+fn slots_of_each(elements: &Elements) -> BTreeMap<SocketAddr, usize> {
+    let mut slots = BTreeMap::new();
+    for backend in elements.values() {
+        *slots.entry(*backend).or_default() += 1;
+    }
+    slots
 }
 
 fn set_differs(name: &str, script: &Script, listing: &Listing) -> Option<String> {
@@ -101,6 +112,21 @@ mod tests {
             listing.maps.insert("a".into(), swapped.clone());
             assert_eq!(difference(&script, &listing).is_none(), same, "{order}");
         }
+    }
+
+    #[test]
+    fn a_weight_that_somebody_changed_is_found() {
+        let mut script = script("numbered");
+        let elements = |nodes: &[u8]| -> Elements {
+            (0..).zip(nodes).map(|(key, n)| (key, SocketAddr::from(([10, 0, 0, *n], 80)))).collect()
+        };
+        script.pools.get_mut("a").unwrap().elements = elements(&[1, 2, 1, 2, 1]);
+        let mut listing = kernel(&script);
+        listing.maps.insert("a".into(), elements(&[2, 1, 1, 1, 2]));
+        assert_eq!(difference(&script, &listing), None, "in any order");
+        listing.maps.insert("a".into(), elements(&[1, 2, 2, 2, 1]));
+        let how = difference(&script, &listing).unwrap();
+        assert_eq!(how, "backend 10.0.0.1:80 is in map a 2 times instead of 3");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol}
 use tidegate_core::protocol::Failure;
 use tidegate_core::step::Step;
 
-use super::slots::hashed;
+use super::slots::{Weighted, hashed, turns};
 use crate::engine::failure::permanent;
 use crate::settings::{Masquerade, NftablesSettings};
 use crate::template::view::ListenerView;
@@ -107,13 +107,13 @@ pub fn listeners(state: &DesiredState, memo: &SlotMemo) -> Result<Vec<NftListene
 impl NftListenerView {
     fn new(listener: &Listener, view: ListenerView, state: &DesiredState, memo: &SlotMemo) -> Self {
         let ipv6 = listener.bind.is_ipv6();
-        let active: Vec<SocketAddr> = state
+        let active: Vec<Weighted> = state
             .pool(&listener.name)
             .iter()
             .filter(|b| b.is_active() && of_family(listener, b))
-            .map(|b| SocketAddr::new(b.address, b.port))
+            .map(|b| (SocketAddr::new(b.address, b.port), b.weight))
             .collect();
-        let slots = if listener.balance == Balance::Source { hashed(&active) } else { active };
+        let slots = if listener.balance == Balance::Source { hashed(&active) } else { turns(&active) };
         let slots = slots.into_iter().enumerate().map(|(key, backend)| SlotView { key, backend }).collect();
         let about = Template::context(&ListenerView::without_backends(listener));
         let lines = Lines::of_listener(memo, listener, &about, false);

@@ -3,6 +3,7 @@ use serde::Serialize;
 use tidegate_core::desired::{Backend, BackendState, DesiredState};
 use tidegate_core::hash::ContentHash;
 use tidegate_core::ids::{ClusterName, NodeName};
+use tidegate_core::node::Weight;
 use tidegate_core::position::{Position, Revision, Term};
 
 use super::*;
@@ -52,8 +53,20 @@ fn each_attribute_is_there_by_its_name_and_no_other() {
     let all = "{{ b.node }} {{ b.address }} {{ b.ip }} {{ b.port }} {{ b.id }} {{ b['port'] }}";
     assert_eq!(of(all).unwrap(), "w1 10.0.0.1:80 10.0.0.1 80 10-0-0-1_80 80");
     assert_eq!(of("{{ listeners[0].backends|length }}").unwrap(), "1");
-    assert!(of("{{ b.weight }}").unwrap_err().contains("undefined"));
+    assert_eq!(of("{{ b.weight }} {{ b.hash_weight }}").unwrap(), "1 16");
+    assert!(of("{{ b.size }}").unwrap_err().contains("undefined"));
     assert!(of("{{ b }}").unwrap_err().contains("may not be written"));
+}
+
+#[test]
+fn a_ring_has_points_by_weight_as_many_as_fit() {
+    for (weights, points) in [([1, 16], "16 256"), ([1, 17], "8 136"), ([33, 64], "132 256"), ([65, 100], "130 200")] {
+        let backend =
+            |(node, weight): (u8, u8)| Backend { weight: Weight::new(weight).unwrap(), ..backend(node, false) };
+        let state = state((1..).zip(weights).map(backend).collect(), ProxyProtocol::None);
+        let both = "{{ listeners[0].backends[0].hash_weight }} {{ listeners[0].backends[1].hash_weight }}";
+        assert_eq!(render(both, &state, None).unwrap(), points, "{weights:?}");
+    }
 }
 
 #[test]

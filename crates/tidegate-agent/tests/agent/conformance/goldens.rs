@@ -11,7 +11,7 @@ use tidegate_core::desired::{Backend, Balance, DesiredState, Listener, Protocol,
 use tidegate_core::engine::unsupported;
 
 use super::site::Subject;
-use crate::states::{backend, draining, listener, state};
+use crate::states::{backend, draining, listener, state, weighing};
 
 pub fn bind(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
@@ -25,6 +25,13 @@ pub fn one(change: impl Fn(&mut Listener), pool: Vec<Backend>) -> DesiredState {
     let mut listener = listener("http", bind(18080));
     change(&mut listener);
     state(1, vec![(listener, pool)])
+}
+
+/// The last of three drains.
+fn weighted(weights: [u8; 3]) -> Vec<Backend> {
+    let mut pool: Vec<Backend> = pool(3, 80).into_iter().zip(weights).map(|(b, weight)| weighing(weight, b)).collect();
+    pool[2] = draining(pool[2].clone());
+    pool
 }
 
 /// Every feature, in a state of its own.
@@ -56,6 +63,9 @@ fn features() -> Vec<(&'static str, DesiredState)> {
         ("ipv6", one(|l| l.bind = "[::1]:18080".parse().unwrap(), six)),
         ("several-listeners", content(vec![])),
         ("tcp-and-udp", content(vec![(dns, pool(2, 30053))])),
+        ("weights", one(|_| {}, weighted([6, 4, 5]))),
+        ("weights-least-connections", one(|l| l.balance = Balance::LeastConnections, weighted([1, 100, 1]))),
+        ("weights-source", one(|l| l.balance = Balance::Source, weighted([20, 10, 1]))),
         ("draining", one(|_| {}, drains)),
         ("limits", one(limits, pool(2, 80))),
         ("connect-timeout", one(|l| l.limits.connect_timeout = Some(Duration::from_millis(250)), pool(2, 80))),

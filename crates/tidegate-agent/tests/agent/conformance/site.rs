@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tidegate_agent::{Agent, AgentHandle, AgentSettings, AuditSettings, DriftPolicy, EngineSettings};
+use tidegate_core::node::Zone;
 
 use super::interposed::{Fault, Stopped};
 use crate::traffic::{free_port, own_address};
@@ -54,6 +55,7 @@ pub struct Site<S: Subject> {
     pub address: Ipv4Addr,
     pub audit: AuditSettings,
     pub registry: Registry,
+    pub zone: Option<Zone>,
     subject: PhantomData<S>,
 }
 
@@ -66,6 +68,7 @@ pub fn settings_in<S: Subject>(dir: &Path) -> AgentSettings {
         take_over: false,
         audit: AuditSettings::default(),
         probes: None,
+        zone: None,
     }
 }
 
@@ -80,6 +83,7 @@ impl<S: Subject> Site<S> {
             address: own_address(),
             audit: AuditSettings::default(),
             registry: Registry::default(),
+            zone: None,
             subject: PhantomData,
         }
     }
@@ -92,7 +96,8 @@ impl<S: Subject> Site<S> {
     }
 
     pub async fn start(&mut self) -> AgentHandle {
-        let settings = AgentSettings { audit: self.audit, ..settings_in::<S>(self.dir.path()) };
+        let settings =
+            AgentSettings { audit: self.audit, zone: self.zone.clone(), ..settings_in::<S>(self.dir.path()) };
         Agent::start(settings, None, &mut self.registry).await.unwrap()
     }
 

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tidegate_agent::DriftPolicy;
 use tidegate_agent::command::SystemCommands;
 use tidegate_agent::engine::{Pulse, open};
+use tokio::time::timeout;
 
 use super::{ask, server, state_of, worker};
 use crate::conformance::haproxy::Haproxy;
 use crate::conformance::site::{Site, Subject};
 use crate::rig::apply_ok;
-use crate::states::{at, draining, listener, state};
-use crate::traffic::{Client, Load, answering, backend, until};
+use crate::states::{at, draining, listener, state, weighing};
+use crate::traffic::{Client, LIMIT, Load, answering, backend, until};
 
 /// Over the connections that it has.
 fn all_answer(kept: &mut [Client], node: SocketAddr) {
@@ -77,4 +79,17 @@ async fn what_was_stopped_with_connections_left_can_be_started_again() {
         old = Some(client);
     }
     drop(old);
+}
+
+#[tokio::test]
+async fn a_weight_that_somebody_set_is_found_and_set_back() {
+    let mut site = Site::<Haproxy>::auditing(DriftPolicy::Repair);
+    let (vip, one, two) = (site.free_port(), backend(site.address), backend(site.address));
+    let agent = site.start().await;
+    apply_ok(&agent, &state(1, vec![(listener("http", vip), vec![weighing(3, at(one)), at(two)])])).await;
+    ask(site.dir.path(), &format!("set server http/{} weight 1", server(one)));
+    let drift =
+        timeout(LIMIT, agent.wait_until(|s| s.drift.is_some())).await.expect("the audit finds it").drift.unwrap();
+    assert_eq!(drift.how, format!("server http/{} is not ready with weight 3", server(one)));
+    assert_eq!(state_of(&site, &server(one)).unwrap()[7], "3");
 }

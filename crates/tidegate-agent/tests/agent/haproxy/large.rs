@@ -11,7 +11,7 @@ use super::{ask, server, state_of, worker};
 use crate::conformance::haproxy::Haproxy;
 use crate::conformance::site::Site;
 use crate::rig::apply_ok;
-use crate::states::{at, backend, draining, listener, state};
+use crate::states::{at, backend, draining, listener, state, weighing};
 use crate::traffic::{Client, LIMIT, until};
 
 /// More than are all read back after each change.
@@ -72,6 +72,30 @@ async fn servers_come_drain_go_and_come_back_among_many() {
     for (revision, next) in (2..).zip([pool(MANY + 1), with_drain, without, pool(MANY), pool(MANY - 20)]) {
         applied(&site, &agent, http(revision, next)).await;
     }
+    assert_eq!(worker(&site), before, "none of this is a reload");
+}
+
+#[tokio::test]
+async fn weights_change_among_many_in_one_worker() {
+    let mut site = Site::<Haproxy>::new();
+    let vip = site.free_port();
+    let agent = site.start().await;
+    let with = |nth: usize, weight| {
+        let mut pool = pool(MANY);
+        pool[nth] = weighing(weight, pool[nth].clone());
+        pool
+    };
+    let named = |nth: usize| server(SocketAddr::new(pool(MANY)[nth].address, 80));
+    applied(&site, &agent, state(1, vec![(listener("http", vip), pool(MANY))])).await;
+    let before = worker(&site);
+    // One that grows, shrinks, is another one's, and one that comes with a weight of its own.
+    for (revision, nth, weight) in [(2, 5, 3), (3, 5, 100), (4, 5, 2), (5, 7, 9)] {
+        applied(&site, &agent, state(revision, vec![(listener("http", vip), with(nth, weight))])).await;
+        assert_eq!(state_of(&site, &named(nth)).unwrap()[7], weight.to_string());
+    }
+    assert_eq!(state_of(&site, &named(5)).unwrap()[7], "1", "like the others again");
+    let more = with(7, 9).into_iter().chain([weighing(4, pool(MANY + 1)[usize::from(MANY)].clone())]).collect();
+    applied(&site, &agent, state(6, vec![(listener("http", vip), more)])).await;
     assert_eq!(worker(&site), before, "none of this is a reload");
 }
 

@@ -117,6 +117,7 @@ impl Machines {
             take_over: false,
             audit: AuditSettings::default(),
             probes: None,
+            zone: None,
         };
         Agent::start(settings, None, &mut Registry::default()).await.unwrap()
     }

@@ -65,6 +65,7 @@ fn headline(status: &ClusterStatus, screen: &Screen) -> String {
     }
     lines.extend(status.load_balancers.iter().filter_map(|lb| drift(lb, screen)));
     lines.extend(status.load_balancers.iter().flat_map(|lb| probes::trouble(lb, screen)));
+    lines.extend(status.load_balancers.iter().filter_map(|lb| probes::aside(lb, screen)));
     let verdict = if status.is_in_sync() {
         style.good("in sync")
     } else if status.desired.is_none() {

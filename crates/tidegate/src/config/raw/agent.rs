@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tidegate_agent::DriftPolicy;
+use tidegate_core::node::Zone;
 
 use super::engine::RawEngine;
 use super::probe::RawProbes;
@@ -37,6 +38,10 @@ section! {
         drift: Text<DriftPolicy>,
         /// How the nodes are asked whether they answer.
         probes: RawProbes,
+        /// The zone in which this machine stands, as the nodes' label topology.kubernetes.io/zone says it: for listeners with
+        /// `zones: prefer`.
+        #[schemars(extend("examples" = ["rack-a"]))]
+        zone: Text<Zone>,
         /// Larger requests are refused.
         #[schemars(extend("default" = defaults::MAX_BODY_BYTES))]
         max_body_bytes: Text<u64>,

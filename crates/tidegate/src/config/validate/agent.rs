@@ -32,6 +32,7 @@ impl Validator<'_> {
             engine: engine?,
             drift: value_or(agent.drift.as_ref(), DriftPolicy::default()),
             probes: self.probes(agent),
+            zone: agent.zone.as_ref().map(|zone| zone.value.0.clone()),
             webhook: webhook(agent, secret_files, tls.unwrap_or_default()),
         })
     }

@@ -1,8 +1,9 @@
-//! What the load balancers' own probes have found.
+//! What the load balancers' own probes have found, and whom they set aside for their zone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_core::ids::NodeName;
+use tidegate_core::node::Zone;
 use tidegate_core::protocol::BackendProbe;
 use tidegate_core::status::LoadBalancerStatus;
 
@@ -30,6 +31,26 @@ pub(super) fn trouble(lb: &LoadBalancerStatus, screen: &Screen) -> Vec<String> {
         lines.push(format!("{}: {}", screen.style.bad(&line), one_line(&hold.reason)));
     }
     lines
+}
+
+/// Who gets no new connection there because it stands in another zone: as it is meant to be.
+pub(super) fn aside(lb: &LoadBalancerStatus, screen: &Screen) -> Option<String> {
+    let aside: BTreeMap<&NodeName, &Zone> =
+        lb.backends.iter().filter_map(|b| Some((&b.node, b.set_aside.as_ref()?))).collect();
+    if aside.is_empty() {
+        return None;
+    }
+    let nodes: Vec<&NodeName> = aside.keys().copied().collect();
+    let zones: BTreeSet<&Zone> = aside.values().copied().collect();
+    let (zones, word): (Vec<&Zone>, _) =
+        (zones.iter().copied().collect(), if zones.len() == 1 { "zone" } else { "zones" });
+    let what = format!(
+        "load balancer {}: keeps to its own zone, without {} ({word} {})",
+        lb.name,
+        names(&nodes),
+        names(&zones)
+    );
+    Some(screen.style.faint(&what))
 }
 
 /// Nodes that are out somewhere because they do not answer.
