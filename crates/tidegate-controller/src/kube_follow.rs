@@ -160,14 +160,14 @@ impl<K: Followed + Send + Sync + 'static> Session<K> {
                     next = timeout(SILENCE_LIMIT, stream.next()) => next,
                 };
                 match next {
-                    Ok(Some(Ok(event))) => match self.take(event).await {
-                        Some(next) => version = next,
-                        None => {
+                    Ok(Some(Ok(event))) => {
+                        let Some(next) = self.take(event).await else {
                             // However soon it forgets the next one: it is not asked in a circle.
                             sleep(FORGOTTEN).await;
                             return End::List;
-                        }
-                    },
+                        };
+                        version = next;
+                    }
                     Ok(Some(Err(error))) => {
                         self.pause(failure(&error)).await;
                         return End::List;

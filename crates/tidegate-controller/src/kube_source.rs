@@ -30,8 +30,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// A watch that is alive sends a bookmark or ends within 60 s.
 const SILENCE_LIMIT: Duration = Duration::from_secs(75);
 /// Nodes in one page of a LIST, which kube holds as it came, in one piece and as text at the same time before it is read:
-/// 2 MB each for nodes with many images.
-const PAGE: u32 = 100;
+/// a few MB each, trimmed before the next page is asked for.
+const PAGE: u32 = 500;
 /// Events that may wait: a burst on all nodes of a large cluster.
 const EVENTS: usize = 1024;
 

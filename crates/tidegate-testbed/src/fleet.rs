@@ -1,9 +1,6 @@
 //! Thousands of nodes that exist only in the API, in front of them `tidegate controller` and `tidegate agent` as processes
 //! of their own on one load balancer machine: for scale.
 
-mod burst;
-
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,12 +11,10 @@ use crate::cluster::ClusterOptions;
 use crate::kubelet::{Bulk, Size};
 use crate::lab::{Host, Task};
 use crate::measure::StatusReader;
-use crate::replicas::{AGENT_PORT, lb_yaml, spawn_agent};
+use crate::replicas::{lb_yaml, spawn_agent};
 use crate::scenario::{active, api, in_sync};
 use crate::site::Tidegate;
 use crate::{Site, SiteOptions};
-
-pub use burst::{Burst, Change, Told};
 
 /// Where every node of the fleet answers: all their addresses are the load balancer's own.
 const NODE_PORT: u16 = 8080;
@@ -56,7 +51,8 @@ pub struct Fleet {
     pub bulk: Bulk,
     pub status: StatusReader,
     pub site: Site,
-    _nodes: Task<()>,
+    /// Answers for every node.
+    pub nodes: Task<()>,
 }
 
 impl Fleet {
@@ -72,12 +68,12 @@ impl Fleet {
         let site = site.await?;
         let bulk = Bulk::create(site.cluster.client().await?, "node", nodes, size).await?;
         let host = &site.lb(Site::LB)?.host;
-        let _nodes = answer(host)?;
+        let answering = answer(host)?;
         let agent = spawn_agent(&site)?;
         let controller = site.spawn_tidegate_on(Site::LB, "controller", &controller_yaml(&site, resync, probe)?)?;
         let mut status = StatusReader::new(host, api()?);
         status.every = POLL;
-        let mut fleet = Self { controller, agent, bulk, status, site, _nodes };
+        let mut fleet = Self { controller, agent, bulk, status, site, nodes: answering };
         fleet.status.wait_up(LIMIT).await.with_context(|| fleet.log())?;
         fleet.wait("every node live", |status| in_sync(status) && active(status) == nodes as usize).await?;
         Ok(fleet)
@@ -93,15 +89,7 @@ impl Fleet {
 
     /// The sum of the controller's samples of this name that have every one of these labels (`name="value"`).
     pub async fn controller_metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        self.metric(api()?, name, labels).await
-    }
-
-    /// The same of the agent.
-    pub async fn agent_metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        self.metric(self.site.lb_address(AGENT_PORT)?, name, labels).await
-    }
-
-    async fn metric(&self, at: SocketAddr, name: &str, labels: &[&str]) -> Result<f64> {
+        let at = api()?;
         let answer = self.site.lb(Site::LB)?.host.get(at, "/metrics").await?;
         ensure!(answer.status == 200, "metrics of {at}: {}", answer.status);
         let samples = answer.body.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));

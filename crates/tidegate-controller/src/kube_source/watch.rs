@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::PAGE;
 use super::object::NodeObject;
 use super::trim::Trimmer;
 use crate::retry::Retry;
@@ -47,7 +46,7 @@ pub(super) async fn run(api: Api<NodeObject>, trimmer: Arc<Trimmer>, out: mpsc::
     let mut strategy = Strategy::Streaming;
     let mut session = Session { trimmer, out, retry: Retry::new(Duration::from_millis(200), Duration::from_secs(10)) };
     loop {
-        let base = Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+        let base = Config::default().timeout(WATCH_SECONDS);
         let config = if strategy == Strategy::Streaming { base.streaming_lists() } else { base };
         let stream = pin!(watcher(api.clone(), config));
         match session.follow(stream, strategy).await {

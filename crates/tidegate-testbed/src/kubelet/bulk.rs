@@ -105,12 +105,13 @@ where
 
 async fn create(nodes: &Api<Node>, node: &BulkNode, labels: &BTreeMap<String, String>, size: Size) -> kube::Result<()> {
     nodes.create(&PostParams::default(), &object::node(&node.name, labels)).await?;
-    let mut status = object::status(&[node.address]);
+    let patch = |status: serde_json::Value| Patch::Strategic(json!({ "status": status }));
+    let status = patch(object::status(&[node.address]));
+    nodes.patch_status(&node.name, &PatchParams::default(), &status).await?;
     if size == Size::Fat {
-        status["images"] = object::images(&node.name).into();
+        let images = patch(json!({ "images": object::images(&node.name) }));
+        nodes.patch_status(&node.name, &PatchParams::default(), &images).await?;
     }
-    let patch = Patch::Strategic(json!({ "status": status }));
-    nodes.patch_status(&node.name, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 

@@ -56,8 +56,11 @@ async fn what_listeners_follow_is_granted_in_its_namespace_and_nowhere_else() {
         "config.listeners[1].follow.namespace=other,config.listeners[1].follow.service=traefik",
     ];
     let chart = rendered("tidegate", "tidegate", &values).await;
-    assert_eq!(grants(one(&chart, "Role ingress-nginx/tidegate-follow")), rights_to_follow(&[pods.clone()]));
-    assert_eq!(grants(one(&chart, "Role other/tidegate-follow")), rights_to_follow(&[service]));
+    assert_eq!(
+        grants(one(&chart, "Role ingress-nginx/tidegate-follow")),
+        rights_to_follow(std::slice::from_ref(&pods))
+    );
+    assert_eq!(grants(one(&chart, "Role other/tidegate-follow")), rights_to_follow(std::slice::from_ref(&service)));
     let subjects = &one(&chart, "RoleBinding other/tidegate-follow")["subjects"];
     assert_eq!(*subjects, one(&chart, "RoleBinding tidegate/tidegate-leases")["subjects"]);
 
