@@ -186,7 +186,7 @@ fn parse(bytes: &[u8]) -> Result<Content, String> {
         Some(raw) => serde_json::from_str(raw.get()).map(Arc::new).map_err(|e| e.to_string()),
         None => Ok(Arc::default()),
     };
-    Ok(Content::new(Arc::new(desired), overlay(out)?, overlay(aside)?))
+    Ok(Content::with_aside(Arc::new(desired), overlay(out)?, overlay(aside)?))
 }
 
 fn write(path: &Path, content: &Content) -> io::Result<()> {

@@ -20,8 +20,13 @@ pub struct Content {
 }
 
 impl Content {
+    /// Of a state, with these out and nobody set aside.
+    pub fn new(desired: Arc<DesiredState>, overlay: Arc<Overlay>) -> Self {
+        Self::with_aside(desired, overlay, Arc::default())
+    }
+
     /// Of a state, with these out and these set aside.
-    pub fn new(desired: Arc<DesiredState>, overlay: Arc<Overlay>, aside: Arc<Overlay>) -> Self {
+    pub fn with_aside(desired: Arc<DesiredState>, overlay: Arc<Overlay>, aside: Arc<Overlay>) -> Self {
         let answering = overlay.over(&desired).map_or_else(|| desired.clone(), Arc::new);
         let effective = zoned(&answering, &aside).map_or(answering, Arc::new);
         Self { desired, overlay, aside, effective }

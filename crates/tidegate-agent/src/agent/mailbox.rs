@@ -153,7 +153,7 @@ impl Mailbox {
             return;
         };
         if job.prepared.is_none() {
-            let content = Content::new(job.state.clone(), self.probing.overlay(), self.zoning.aside());
+            let content = Content::with_aside(job.state.clone(), self.probing.overlay(), self.zoning.aside());
             match worker.prepare(&content, job.again) {
                 Prepared::Ready(rendered, timings) => job.prepared = Some(Ready { content, rendered, timings }),
                 Prepared::Answered(report) => {

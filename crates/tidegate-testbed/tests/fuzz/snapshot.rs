@@ -31,7 +31,7 @@ pub fn target() -> Target {
 }
 
 fn without_probes(state: DesiredState) -> Content {
-    Content::new(Arc::new(state), Arc::default(), Arc::default())
+    Content::new(Arc::new(state), Arc::default())
 }
 
 /// The first backend of the first listener does not answer.
@@ -40,7 +40,7 @@ fn with_one_out(state: DesiredState) -> Content {
     if let Some((name, backend)) = state.pools.iter().find_map(|(name, pool)| Some((name, pool.first()?))) {
         overlay.take_out(name.clone(), backend.address);
     }
-    Content::new(Arc::new(state), Arc::new(overlay), Arc::default())
+    Content::new(Arc::new(state), Arc::new(overlay))
 }
 
 /// As a snapshot of its own, and as the state in one whose seal is right: few mutations get behind a SHA-256.

@@ -118,10 +118,15 @@ pub fn five_thousand_backends_pass_in_every_balance_mode<S: Subject>() {
     let kind = S::settings(Path::new("/var/lib/tidegate")).kind();
     for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Source] {
         let address = |n: u16| [10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]].into();
-        let pool = (1..=5000).map(|n| backend(&format!("w{n}"), address(n), 80)).collect();
-        let state = one(|l| l.balance = balance, pool);
-        if state.listeners.iter().all(|l| unsupported(kind, l).is_empty()) {
-            passes_the_checker::<S>("5,000 backends", &state);
+        let pool = (1..=5000).map(|n| backend(&format!("w{n}"), address(n), 80));
+        // More weight together than the kernel gets slots for.
+        let weighted = (1..=5000_u32).map(|n| u8::try_from(1 + n % 100).unwrap()).zip(pool.clone());
+        let weighted = weighted.map(|(weight, backend)| weighing(weight, backend)).collect();
+        for pool in [pool.collect(), weighted] {
+            let state = one(|l| l.balance = balance, pool);
+            if state.listeners.iter().all(|l| unsupported(kind, l).is_empty()) {
+                passes_the_checker::<S>("5,000 backends", &state);
+            }
         }
     }
 }
