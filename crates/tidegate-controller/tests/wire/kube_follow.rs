@@ -49,8 +49,8 @@ async fn a_list_is_followed_by_what_came_after_it() {
     // A watch that ends goes on where it was.
     server.cut_watches();
     assert_eq!(next(&mut events).await, FollowEvent::Watching);
-    let (watch, lists) = (server.inner().watches[1].clone(), server.inner().lists.len());
-    assert_eq!((watch["resourceVersion"].as_str(), lists), ("13", 1));
+    let inner = server.inner();
+    assert_eq!((inner.watches[1]["resourceVersion"].as_str(), inner.lists.len()), ("13", 1));
 }
 
 #[tokio::test]
