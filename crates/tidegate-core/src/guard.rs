@@ -23,6 +23,7 @@ use crate::time::human;
 
 pub use limits::Limits;
 pub use overrides::{Override, OverrideChange, Overrides};
+pub(crate) use removals::MEMORY;
 pub use removals::Removals;
 pub use suspicion::{SECOND_LOOK, Signs, Suspicion};
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{NodeName, NodeUid};
+use crate::selector::is_label_value;
 
 /// Annotations of a Node that are for Tidegate.
 pub const ANNOTATION_PREFIX: &str = "tidegate.io/";
@@ -82,8 +83,7 @@ impl Zone {
     /// The zone, unless the text is no label value (or empty).
     pub fn parse(text: impl Into<String>) -> Result<Self, String> {
         let text = text.into();
-        let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if text.is_empty() || text.len() > 63 || !text.chars().all(good) {
+        if text.is_empty() || !is_label_value(&text) {
             return Err(format!("{text:?} is no zone: a label value has 1 to 63 letters, digits, '-', '_' and '.'"));
         }
         Ok(Self(text))

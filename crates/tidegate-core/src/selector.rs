@@ -115,10 +115,14 @@ fn checked_key(key: &str) -> Result<String, String> {
     Ok(key.to_owned())
 }
 
+/// Whether a text holds only what a label value may hold, and is no longer than one; it may be empty.
+pub(crate) fn is_label_value(text: &str) -> bool {
+    text.len() <= 63 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
 fn checked_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<BTreeSet<String>, String> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let checked = values.into_iter().map(str::trim).map(|value| {
-        if value.len() > 63 || !value.chars().all(good) {
+        if !is_label_value(value) {
             return Err(format!("{value:?} is not a label value"));
         }
         Ok(value.to_owned())

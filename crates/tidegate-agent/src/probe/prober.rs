@@ -19,9 +19,6 @@ use super::source::Sources;
 
 /// Questions at a time. Only those that nobody answers take long: this many dead backends are still asked in time.
 const AT_A_TIME: usize = 512;
-/// Questions are asked together, this often: thousands a second, one by one, would cost a turn of the loop and a wait in the
-/// kernel each.
-const BATCH: Duration = Duration::from_millis(4);
 /// How long the last question that could not be asked is remembered.
 const SICK_FOR: Duration = Duration::from_secs(2);
 
@@ -78,7 +75,6 @@ impl Prober {
             health: Health::default(),
             lives: 0,
             begun: false,
-            batch: Instant::now(),
         };
         tokio::spawn(task.run());
         Self { wanted, news }
@@ -141,15 +137,13 @@ struct Task {
     lives: u64,
     /// Whether the first set was taken over.
     begun: bool,
-    /// When the next questions may be asked.
-    batch: Instant,
 }
 
 impl Task {
     async fn run(mut self) {
         loop {
             self.start_due();
-            let next = self.schedule.next().filter(|_| self.running.len() < AT_A_TIME).map(|at| at.max(self.batch));
+            let next = self.schedule.next().filter(|_| self.running.len() < AT_A_TIME);
             let next = [next, self.health.recheck_at()].into_iter().flatten().min();
             tokio::select! {
                 changed = self.wanted.changed() => match changed {
@@ -215,14 +209,10 @@ impl Task {
 
     fn start_due(&mut self) {
         let now = Instant::now();
-        if now < self.batch {
-            return;
-        }
         while self.running.len() < AT_A_TIME {
             let Some(turn) = self.schedule.take_due(now) else { return };
             let Some(tenant) = tenant(&mut self.slots, turn) else { continue };
             let (target, sources) = (tenant.target.clone(), self.sources.clone());
-            self.batch = now + BATCH;
             self.running.push(Box::pin(async move {
                 let started = Instant::now();
                 Done { turn, started, answer: ask(&target, &sources).await }

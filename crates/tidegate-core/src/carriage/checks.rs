@@ -2,15 +2,12 @@
 //! and never the last.
 
 use crate::eligibility::{Class, Rule};
-use crate::guard::{Guard, Limits, Watch};
+use crate::guard::{Guard, Limits, MEMORY, Watch};
 use crate::ids::NodeUid;
 use crate::membership::Membership;
 use crate::time::elapsed;
 
 use super::Demand;
-
-/// How long a node that left for what was observed counts as one that carried lately (as in [`crate::guard::Removals`]).
-const MEMORY: std::time::Duration = std::time::Duration::from_secs(30 * 60);
 
 /// Somebody who carries a listener and should not.
 #[derive(Clone, Debug)]

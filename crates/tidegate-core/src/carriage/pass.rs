@@ -38,11 +38,21 @@ pub(crate) fn carry(input: &PlanInput<'_>, changes: &mut Vec<Change>, holds: &mu
         wake_at = [wake_at, pass.run(&mut steps, holds)].into_iter().flatten().min();
     }
     drop_unasked(&members, demands, &mut steps);
+    // Thousands may join at once, each with a change already.
+    let decided: BTreeMap<NodeUid, usize> = changes.iter().enumerate().map(|(at, c)| (c.uid.clone(), at)).collect();
+    let mut own = Vec::new();
     for (uid, steps) in steps {
-        if let Some(member) = members.get(&uid).cloned() {
-            record(uid, member, steps, input.membership, changes);
+        let Some(member) = members.get(&uid).cloned() else { continue };
+        let (member, rule, observation) = stepped(member, steps);
+        if let Some(change) = decided.get(&uid).and_then(|at| changes.get_mut(*at)) {
+            change.observation = format!("{}; {observation}", change.observation);
+            change.to = Some(member);
+        } else {
+            let from = Phase::of(input.membership.get(&uid));
+            own.push(Change { uid, node: member.node.clone(), from, to: Some(member), rule, observation });
         }
     }
+    changes.extend(own);
     let after_it = input.membership.after(changes);
     let deadlines = after_it.members().values().flat_map(|m| m.apart.values()).filter_map(|apart| apart.deadline);
     wake_at.into_iter().chain(deadlines).filter(|at| *at > input.now).min()
@@ -60,8 +70,8 @@ fn drop_unasked(members: &Membership, demands: &[Demand], steps: &mut BTreeMap<N
     }
 }
 
-/// Writes a member's steps into the change that is decided about it, or into one of their own.
-fn record(uid: NodeUid, mut member: Member, steps: Vec<Step>, before: &Membership, changes: &mut Vec<Change>) {
+/// The member after its steps, the rule of the first of them, and what all of them saw.
+fn stepped(mut member: Member, steps: Vec<Step>) -> (Member, Rule, String) {
     let rule = steps.first().map_or(Rule::Carries, |step| step.rule);
     let observations: Vec<String> =
         steps.iter().map(|step| format!("listener {}: {}", step.listener, step.observation)).collect();
@@ -71,14 +81,7 @@ fn record(uid: NodeUid, mut member: Member, steps: Vec<Step>, before: &Membershi
             None => drop(member.apart.remove(&listener)),
         }
     }
-    let observation = observations.join("; ");
-    if let Some(change) = changes.iter_mut().find(|change| change.uid == uid) {
-        change.observation = format!("{}; {observation}", change.observation);
-        change.to = Some(member);
-        return;
-    }
-    let from = Phase::of(before.get(&uid));
-    changes.push(Change { uid, node: member.node.clone(), from, to: Some(member), rule, observation });
+    (member, rule, observations.join("; "))
 }
 
 /// One listener.

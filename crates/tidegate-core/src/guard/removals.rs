@@ -12,7 +12,7 @@ use crate::log::{Change, LogEntry, Phase};
 use crate::time::{after, elapsed};
 
 /// How long a node that went counts as one that served lately.
-const MEMORY: Duration = Duration::from_secs(30 * 60);
+pub const MEMORY: Duration = Duration::from_secs(30 * 60);
 
 /// Members that went involuntarily and have neither come back nor been sent away since. Read off the log, so that every
 /// replica knows it; a new process reads the entries of the last 30 minutes again.

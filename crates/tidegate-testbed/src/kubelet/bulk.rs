@@ -71,16 +71,6 @@ impl Bulk {
         .await
     }
 
-    /// Sets a label of these nodes, or takes it off, as fast as the API server takes it.
-    pub async fn label(&self, members: &[BulkNode], key: &str, value: Option<&str>) -> Result<()> {
-        let patch = &Patch::Merge(json!({ "metadata": { "labels": { key: value } } }));
-        each(members, |node| async move {
-            self.nodes.patch_metadata(&node.name, &PatchParams::default(), patch).await?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Bytes of one of the nodes as JSON, as the API server sends it.
     pub async fn bytes_of_one(&self) -> Result<usize> {
         let one = self.members.first().context("there is no node")?;
