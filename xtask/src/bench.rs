@@ -3,6 +3,7 @@
 mod agent;
 mod crash;
 mod engines;
+mod flip;
 mod floor;
 mod memory;
 mod probes;
@@ -32,6 +33,8 @@ enum What {
     Probes(probes::Probes),
     /// Resident memory of `tidegate run`, or of `tidegate controller` also while it relists.
     Memory(memory::Memory),
+    /// Thousands of nodes that change in one burst: how often the engine is told.
+    Flip(flip::Flip),
     /// Commit of one change: MongoDB beside SQLite and a bare fsync.
     Store(store::StoreBench),
 }
@@ -51,6 +54,7 @@ impl Bench {
                 What::Latency(latency) => latency.measure().await,
                 What::Probes(probes) => probes.measure().await,
                 What::Memory(memory) => memory.measure().await,
+                What::Flip(flip) => flip.measure().await,
                 What::Store(store) => store.measure().await,
             }
         })

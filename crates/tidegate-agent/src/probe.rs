@@ -1,6 +1,7 @@
 //! Asks every backend whether it answers, all the time; what follows is decided in [`tidegate_core::probe`].
 
 mod ask;
+mod knock;
 mod prober;
 mod schedule;
 mod source;

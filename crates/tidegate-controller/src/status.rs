@@ -15,6 +15,7 @@ use tidegate_core::status::{ClusterStatus, OverrideStatus, ReplicaStatus};
 use tokio::sync::watch;
 
 pub(crate) use balancer::Balancer;
+pub(crate) use guards::Starved;
 pub(crate) use outlook::{Outlook, outlook};
 pub(crate) use picture::{Memory, Picture, Scene, Trouble};
 

@@ -251,14 +251,19 @@ struct Content<'a> {
 }
 
 impl DesiredState {
-    /// Derives the state from who is a member and what is to be served.
+    /// Derives the state from who is a member and what is to be served. A listener of which it is recorded that no active
+    /// member carries it may be empty: agents refuse a pool that is empty for a reason that nobody has decided.
     pub fn derive(cluster: ClusterName, position: Position, membership: &Membership, listeners: &[Listener]) -> Self {
+        let vacant = |listener: &Listener| membership.is_vacant(&listener.name);
         let pools = listeners.iter().map(|l| (l.name.clone(), pool_of(l, membership))).collect();
         let mut state = Self {
             cluster,
             position,
             hash: ContentHash::of_bytes(b""),
-            listeners: listeners.to_vec(),
+            listeners: listeners
+                .iter()
+                .map(|l| Listener { allow_empty: l.allow_empty || vacant(l), ..l.clone() })
+                .collect(),
             pools,
             overrides: BTreeMap::new(),
         };
@@ -291,8 +296,18 @@ impl DesiredState {
 }
 
 fn pool_of(listener: &Listener, membership: &Membership) -> Pool {
+    let pool = pool_with(listener, membership, |member| member.state);
+    if pool.iter().any(Backend::is_active) {
+        return pool;
+    }
+    // The last that carries it is leaving as a node: until it has left, it is better than nobody.
+    let carries = |member: &Member| !member.apart.contains_key(&listener.name);
+    pool_with(listener, membership, |member| if carries(member) { MemberState::Active } else { member.state })
+}
+
+fn pool_with(listener: &Listener, membership: &Membership, state: impl Fn(&Member) -> MemberState) -> Pool {
     let mut by_address: BTreeMap<IpAddr, Backend> = BTreeMap::new();
-    for backend in membership.members().values().flat_map(|member| backends_of(listener, member)) {
+    for backend in membership.members().values().flat_map(|member| backends_of(listener, member, state(member))) {
         let address = backend.address;
         match by_address.get(&address) {
             // A node that was replaced may have left its address to an active successor.
@@ -303,7 +318,7 @@ fn pool_of(listener: &Listener, membership: &Membership) -> Pool {
     by_address.into_values().collect()
 }
 
-fn backends_of(listener: &Listener, member: &Member) -> impl Iterator<Item = Backend> {
+fn backends_of(listener: &Listener, member: &Member, state: MemberState) -> impl Iterator<Item = Backend> {
     let backend = |address, state| Backend {
         node: member.node.clone(),
         address,
@@ -312,11 +327,11 @@ fn backends_of(listener: &Listener, member: &Member) -> impl Iterator<Item = Bac
         weight: member.weight,
         zone: member.zone.clone(),
     };
-    let state = |state| match state {
+    let standing = |state| match state {
         MemberState::Active => BackendState::Active,
         MemberState::Draining { deadline } => BackendState::Draining { deadline },
     };
-    let behind = state_behind(member.state, member.apart.get(&listener.name)).map(state);
+    let behind = state_behind(state, member.apart.get(&listener.name)).map(standing);
     let current = behind.into_iter().flat_map(move |state| member.addresses.iter().map(move |a| backend(*a, state)));
     let draining = |deadline| BackendState::Draining { deadline };
     let retiring = member.retiring.iter().map(move |r| backend(r.address, draining(r.deadline)));

@@ -21,7 +21,7 @@ use crate::membership::Membership;
 use crate::mutant::{Mutant, planted};
 use crate::time::human;
 
-pub use limits::Limits;
+pub use limits::{Limits, Loss};
 pub use overrides::{Override, OverrideChange, Overrides};
 pub(crate) use removals::MEMORY;
 pub use removals::Removals;
@@ -238,29 +238,14 @@ impl Checked {
         let sent_away = self.passed.iter().filter(|c| leaves(c)).count() - falling;
         let (out, recent) = watch.removals.count(watch.now, limits.window);
         let base = watch.before.active().saturating_sub(sent_away) + out;
-        self.signs.all_failing = base > 1 && out + falling >= base;
-        let doubted = watch.suspicion.of_everyone() && !limits.overridden.contains(&Guard::AllFailing);
-        let (may_go, guard) = match limits.allowance(base, out, recent, falling) {
-            _ if doubted => (0, Some(Guard::AllFailing)),
-            allowance => allowance,
-        };
-        let Some(guard) = guard else { return };
-        if guard == Guard::Velocity {
+        let loss = Loss { base, out, recent, falling };
+        self.signs.all_failing = loss.is_of_all();
+        let ruling = limits.judge(loss, watch.suspicion.of_everyone());
+        let Some((guard, reason)) = &ruling.held else { return };
+        if *guard == Guard::Velocity {
             self.wake_at = watch.removals.next_out_of(watch.now, limits.window);
         }
-        let reason = match guard {
-            Guard::AllFailing if !self.signs.all_failing => {
-                "all seemed to fail at once a moment ago; two complete LISTs have to show otherwise first".to_owned()
-            }
-            guard => limits.reason(guard, base, out + falling),
-        };
-        let mut left = may_go;
-        let excess = |c: &Change| {
-            let goes = involuntary(c) && left > 0;
-            left -= usize::from(goes);
-            involuntary(c) && !goes
-        };
-        self.hold(excess, guard, &reason);
+        self.hold(ruling.stays(involuntary), *guard, reason);
     }
 
     /// G1: the last active member stays.

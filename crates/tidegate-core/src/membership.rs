@@ -100,6 +100,12 @@ impl Membership {
         self.members.values().filter(|m| m.is_active()).count()
     }
 
+    /// Whether it is recorded of every active member that it does not carry this listener.
+    pub fn is_vacant(&self, listener: &ListenerName) -> bool {
+        let mut active = self.members.values().filter(|member| member.is_active()).peekable();
+        active.peek().is_some() && active.all(|member| member.apart.contains_key(listener))
+    }
+
     /// Applies one change of the log.
     pub fn apply(&mut self, change: &Change) {
         let before = match &change.to {

@@ -40,11 +40,15 @@ pub enum Mutant {
     OrderForgotten,
     /// Resync does not repair what the watch has missed.
     ResyncIgnored,
+    /// The last node that carries a listener leaves it.
+    ListenerEmptied,
+    /// A stale view of the pods takes nodes out of a listener.
+    StalePodsBelieved,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::LeaderNeverExpires,
         Self::LeaseStolenEarly,
         Self::WriteWithoutLease,
@@ -63,6 +67,8 @@ impl Mutant {
         Self::FinalizerNever,
         Self::OrderForgotten,
         Self::ResyncIgnored,
+        Self::ListenerEmptied,
+        Self::StalePodsBelieved,
     ];
 }
 

@@ -210,6 +210,31 @@ fn unready_pods_leave_a_few_at_a_time_and_not_when_all_are() {
 }
 
 #[test]
+fn who_left_before_all_seemed_to_fail_carries_it_again_unless_its_drain_has_ended() {
+    let mut world = followed(10);
+    (1..=2).for_each(|n| set(&mut world, n, NotReady));
+    set(&mut world, 3, Ending);
+    world.step(at(10));
+    assert_eq!(carriers(&world, "http").len(), 8, "w2 is held: a fifth of nine is one");
+    (4..=10).for_each(|n| set(&mut world, n, NotReady));
+    let plan = world.step(at(15));
+    assert_eq!(guards(&plan), [Guard::AllFailing].into());
+    let [change] = plan.changes.as_slice() else { panic!("one change: {plan:#?}") };
+    let why = "listener http: all seem to fail at once, so its drain is cancelled; pod ingress/p1 is not Ready";
+    assert_eq!((change.node.as_str(), change.rule, change.observation.as_str()), ("w1", Rule::PodNotReady, why));
+    assert_eq!(carriers(&world, "http").len(), 9, "all but the one whose pod is being ended");
+    assert!(world.step(at(16)).changes.is_empty());
+
+    let mut world = followed(10);
+    (1..=2).for_each(|n| set(&mut world, n, NotReady));
+    world.step(at(10));
+    world.step(at(40));
+    (3..=10).for_each(|n| set(&mut world, n, NotReady));
+    world.step(at(50));
+    assert_eq!(carriers(&world, "http").len(), 8, "they may have been dead for long");
+}
+
+#[test]
 fn a_view_that_may_be_wrong_takes_nobody_out() {
     let mut world = followed(3);
     pods(&mut world).doubt(Some("the last LIST is 2m old".into()));
@@ -247,6 +272,69 @@ fn a_listener_has_nodes_of_its_own() {
     let plan = world.step(at(20));
     assert!(plan.changes[0].observation.contains("asks nothing of its nodes any more"), "{plan:#?}");
     assert_eq!(carriers(&world, "http").len(), 4);
+}
+
+#[test]
+fn when_the_last_that_carries_a_listener_is_drained_pods_that_are_not_ready_are_better_than_none() {
+    let mut world = followed(4);
+    set(&mut world, 1, Ending);
+    set(&mut world, 2, NotReady);
+    pods(&mut world).forget("ingress/p4");
+    world.step(at(10));
+    assert_eq!(carriers(&world, "http"), ["w3"]);
+    let mut leaving = worker("w3", "10.0.0.3");
+    leaving.deleting = Some(at(19));
+    world.view.observe(leaving);
+    let plan = world.step(at(20));
+    assert_eq!(carriers(&world, "http"), ["w2"], "one that may become Ready before one that ends; w4 has none at all");
+    let said: Vec<&str> = plan.changes.iter().map(|change| change.observation.as_str()).collect();
+    assert!(said.contains(&"listener http: no other node carries it; pod ingress/p2 is not Ready"), "{said:?}");
+    let plan = world.step(at(21));
+    assert_eq!((plan.changes.len(), guards(&plan)), (0, [Guard::NeverEmpty].into()));
+    pods(&mut world).forget("ingress/p2");
+    world.view.forget(&name("w2"), &uid("u-w2"));
+    world.view.confirm_gone(&uid("u-w2"));
+    world.step(at(22));
+    assert_eq!(carriers(&world, "http"), ["w1"], "and that one before none");
+    set(&mut world, 1, Ready);
+    world.step(at(30));
+    assert_eq!(carriers(&world, "http"), ["w1"]);
+}
+
+#[test]
+fn who_joins_as_the_last_that_carries_a_listener_leaves_carries_it_though_its_pod_is_not_ready() {
+    let mut world = followed(1);
+    let mut leaving = worker("w1", "10.0.0.1");
+    leaving.deleting = Some(at(9));
+    world.view.observe(leaving);
+    world.view.observe(worker("w2", "10.0.0.2"));
+    set(&mut world, 2, NotReady);
+    world.step(at(10));
+    assert_eq!(carriers(&world, "http"), ["w2"], "seed 249 of the simulation");
+}
+
+#[test]
+fn the_only_node_with_the_ingress_serves_until_it_has_left_and_then_nobody_is_behind_the_listener() {
+    let mut world = followed(3);
+    for n in 2..=3 {
+        pods(&mut world).forget(&format!("ingress/p{n}"));
+    }
+    let change = OverrideChange { guard: Guard::LargeDrop, until: at(60), by: "me".into(), why: String::new() };
+    let decision = Decision { overrides: vec![change], ..Decision::default() };
+    world.log.append(&world.log.next_entry(Term(1), "test", at(5), decision)).unwrap();
+    world.step(at(10));
+    assert_eq!(carriers(&world, "http"), ["w1"]);
+
+    let mut leaving = worker("w1", "10.0.0.1");
+    leaving.deleting = Some(at(49));
+    world.view.observe(leaving);
+    world.step(at(50));
+    assert_eq!(carriers(&world, "http"), ["w1"], "whoever leaves last is better than nobody");
+    assert_eq!(carriers(&world, "tls"), ["w2", "w3"], "of the other listener it drains");
+    assert!(world.log.membership.is_vacant(&http()), "no active member carries it");
+    world.step(at(80));
+    assert_eq!(state(&world).pool(&http()).len(), 0);
+    assert_eq!(carriers(&world, "tls"), ["w2", "w3"]);
 }
 
 #[test]

@@ -39,6 +39,8 @@ counts! {
     faults,
     /// Changes of the cluster and wishes of operators.
     happenings,
+    /// Things that happened to a pod.
+    pod_happenings,
     /// Entries that the store took.
     commits,
     /// Entries that opened a term.
@@ -55,6 +57,8 @@ counts! {
     roll_backs,
     /// Nodes that were taken out.
     removals,
+    /// Nodes that stopped carrying a listener, and served on otherwise.
+    partings,
     /// Drains that ended before their deadline.
     early_drains,
     /// Finalizers taken off a node that was being deleted.

@@ -10,6 +10,7 @@ pub(crate) enum Concern {
     Faults,
     Network,
     Agents,
+    Pods,
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): small, fast, and the same everywhere.

@@ -1,6 +1,7 @@
 //! The seams of the real controller, each on this world.
 
 mod clock;
+mod follow;
 mod lease;
 mod publisher;
 mod source;
@@ -9,12 +10,13 @@ mod writer;
 
 use std::sync::Arc;
 
-use tidegate_controller::{ApiFailure, NothingToFollow, Publisher, Seams};
+use tidegate_controller::{ApiFailure, Publisher, Seams};
 
 use crate::caller::Caller;
 use crate::parties::AgentId;
 
 use clock::SimulatedClock;
+use follow::SimulatedFollow;
 use lease::SimulatedLease;
 use publisher::SimulatedPublisher;
 use source::SimulatedSource;
@@ -27,7 +29,7 @@ pub(crate) fn seams(caller: &Caller, agents: impl Iterator<Item = AgentId>) -> S
     Seams {
         store: Arc::new(SimulatedStore(caller.clone())),
         source: Arc::new(SimulatedSource(caller.clone())),
-        follows: Arc::new(NothingToFollow),
+        follows: Arc::new(SimulatedFollow(caller.clone())),
         publishers: agents.map(publisher).collect(),
         clock: Arc::new(SimulatedClock(caller.clone())),
         nodes: Arc::new(SimulatedWriter(caller.clone())),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tidegate_core::follow::InstanceState;
 use tidegate_core::ids::NodeName;
 use tidegate_core::node::{AddressType, Condition, ConditionStatus, Node, NodeAddress};
 use tidegate_core::order::OrderKind;
@@ -99,16 +100,14 @@ impl State {
                     self.join(slot);
                 }
             }
-            Happening::Ready(_, ready) => self.edit_node(&name, |node| set_ready(node, ready, "", wall)),
+            Happening::Ready(_, ready) => self.turn(&name, ready, "", wall),
             Happening::AllReady(ready) => {
                 let names: Vec<NodeName> = self.cluster.nodes().keys().cloned().collect();
                 for name in &names {
-                    self.edit_node(name, |node| set_ready(node, ready, "", wall));
+                    self.turn(name, ready, "", wall);
                 }
             }
-            Happening::ShutsDown(_) => {
-                self.edit_node(&name, |node| set_ready(node, false, "node is shutting down", wall));
-            }
+            Happening::ShutsDown(_) => self.turn(&name, false, "node is shutting down", wall),
             Happening::Announce(_, on) => self.edit_node(&name, |node| set_taint(node, AUTOSCALER_TAINT, on)),
             Happening::OutOfService(_, on) => self.edit_node(&name, |node| set_taint(node, OUT_OF_SERVICE_TAINT, on)),
             Happening::Exclude(_, on) => self.edit_node(&name, |node| set_excluded(node, on)),
@@ -129,7 +128,15 @@ impl State {
             address = Slot(address_number(address) + SLOTS).address();
         }
         let node = new_node(slot, self.cluster.born, address, self.wall());
+        let name = node.name.clone();
         self.apply_node(node);
+        self.start_pod(&name, InstanceState::Ready);
+    }
+
+    /// The node is Ready or not, and with it its pod, as node lifecycle has it.
+    fn turn(&mut self, name: &NodeName, ready: bool, message: &str, wall: Timestamp) {
+        self.edit_node(name, |node| set_ready(node, ready, message, wall));
+        self.ready_pod(name, ready);
     }
 
     fn swap(&mut self, one: &NodeName, other: &NodeName) {

@@ -89,6 +89,7 @@ impl State {
     /// The object is no more, whatever held it.
     pub(crate) fn remove_node(&mut self, name: &NodeName) {
         if let Some(node) = self.cluster.nodes.remove(name) {
+            self.remove_pod(name);
             self.tell_watchers(&WatchEvent::Deleted(node.name, node.uid));
         }
     }

@@ -20,6 +20,7 @@ mod life;
 mod operator;
 mod oracle;
 mod parties;
+mod pods;
 mod replica;
 mod run;
 mod settings;

@@ -4,6 +4,7 @@ mod agents;
 mod cluster;
 mod finalizers;
 mod leases;
+mod pods;
 mod record;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tidegate_core::desired::Listener;
 use tidegate_core::hash::ContentHash;
-use tidegate_core::ids::NodeUid;
+use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::log::LogState;
 use tidegate_core::position::{Position, Revision, Term};
 
@@ -22,6 +23,7 @@ use crate::trace::Trace;
 use crate::violation::Invariant;
 
 pub(crate) use finalizers::{DEADLINE, Taken};
+use pods::Known;
 use record::Offer;
 pub(crate) use record::cluster;
 
@@ -40,12 +42,16 @@ pub(crate) struct Oracle {
     left_at: BTreeMap<NodeUid, Position>,
     /// Existing nodes, and since when each has been well and wanted.
     healthy_since: BTreeMap<NodeUid, Option<Duration>>,
+    /// What is true of the pods.
+    pods: BTreeMap<NodeName, Known>,
     /// When an operator last took back a drain of each.
     let_back: BTreeMap<NodeUid, Duration>,
     /// When each process's last write of the lease that was granted had been begun.
     granted: BTreeMap<String, Duration>,
     /// When the last LIST that each process got had been begun.
     listed: BTreeMap<String, Duration>,
+    /// The same of the pods.
+    listed_pods: BTreeMap<String, Duration>,
     admitted: BTreeMap<AgentId, Position>,
     live: BTreeMap<AgentId, Position>,
     /// When each process last heard from each agent.
@@ -79,9 +85,11 @@ impl Oracle {
             contents: BTreeMap::new(),
             left_at: BTreeMap::new(),
             healthy_since: BTreeMap::new(),
+            pods: BTreeMap::new(),
             let_back: BTreeMap::new(),
             granted: BTreeMap::new(),
             listed: BTreeMap::new(),
+            listed_pods: BTreeMap::new(),
             admitted: BTreeMap::new(),
             live: BTreeMap::new(),
             heard: BTreeMap::new(),

@@ -120,8 +120,13 @@ impl Run {
             Event::Begin(fault) => self.begin(fault),
             Event::End(fault) => self.end(fault),
             Event::Happens(happening) => self.happen(happening),
+            Event::HappensToPods(happening) => self.world.state().happen_to_pods(happening),
             Event::Start(id) => self.at(id, Replica::start),
-            Event::Peace => self.world.state().ensure_somebody_is_well(),
+            Event::Peace => {
+                let mut state = self.world.state();
+                state.ensure_somebody_is_well();
+                state.ensure_some_pod_is_ready();
+            }
             Event::Look => self.look().await,
             Event::LastLook => self.look_at_the_end(),
         }

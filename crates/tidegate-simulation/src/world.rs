@@ -14,6 +14,7 @@ use crate::dice::{Concern, Dice};
 use crate::kubernetes::Kubernetes;
 use crate::oracle::{Moment, Oracle};
 use crate::parties::{AgentId, ReplicaId};
+use crate::pods::Pods;
 use crate::settings::listeners;
 use crate::store::Log;
 use crate::trace::Trace;
@@ -37,6 +38,7 @@ pub(crate) struct State {
     pub(crate) weather: Weather,
     pub(crate) network: Dice,
     pub(crate) cluster: Kubernetes,
+    pub(crate) pods: Pods,
     pub(crate) log: Log,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) oracle: Oracle,
@@ -54,6 +56,7 @@ impl World {
             weather: Weather::default(),
             network: Dice::new(seed, Concern::Network),
             cluster: Kubernetes::default(),
+            pods: Pods::default(),
             log: Log::default(),
             agents,
             oracle: Oracle::new(listeners()),

@@ -1,20 +1,26 @@
 //! Thousands of nodes that exist only in the API, in front of them `tidegate controller` and `tidegate agent` as processes
 //! of their own on one load balancer machine: for scale.
 
+mod burst;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use tidegate_core::finalizer::FINALIZER;
 use tidegate_core::status::ClusterStatus;
 
 use crate::cluster::ClusterOptions;
 use crate::kubelet::{Bulk, Size};
 use crate::lab::{Host, Task};
 use crate::measure::StatusReader;
-use crate::replicas::{lb_yaml, spawn_agent};
+use crate::replicas::{AGENT_PORT, lb_yaml, spawn_agent};
 use crate::scenario::{active, api, in_sync};
 use crate::site::Tidegate;
 use crate::{Site, SiteOptions};
+
+pub use burst::{Burst, Change, Told};
 
 /// Where every node of the fleet answers: all their addresses are the load balancer's own.
 const NODE_PORT: u16 = 8080;
@@ -23,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// A status of thousands of nodes is megabytes: reading it must not be what is measured.
 const POLL: Duration = Duration::from_millis(250);
 
-/// What differs between the benches of scale.
+/// What differs between the tests and benches of scale.
 #[derive(Debug, Clone)]
 pub struct FleetOptions {
     pub nodes: u32,
@@ -56,7 +62,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts everything and waits until every node is live.
+    /// Starts everything and waits until every node is live and has its finalizer.
     pub async fn serving(options: FleetOptions) -> Result<Self> {
         let FleetOptions { nodes, size, binary, resync, probe } = options;
         let site = Site::start(SiteOptions {
@@ -76,6 +82,8 @@ impl Fleet {
         let mut fleet = Self { controller, agent, bulk, status, site, nodes: answering };
         fleet.status.wait_up(LIMIT).await.with_context(|| fleet.log())?;
         fleet.wait("every node live", |status| in_sync(status) && active(status) == nodes as usize).await?;
+        // A few at a time, thousands of patches: without them it is not at rest.
+        fleet.bulk.wait_held(FINALIZER, LIMIT).await.with_context(|| fleet.log())?;
         Ok(fleet)
     }
 
@@ -83,17 +91,28 @@ impl Fleet {
     pub async fn wait(&mut self, what: &str, wanted: impl Fn(&ClusterStatus) -> bool) -> Result<ClusterStatus> {
         let reached = self.status.wait(what, LIMIT, wanted).await;
         // The whole status would be thousands of lines.
-        let (_, status) = reached.map_err(|error| anyhow::anyhow!("{error:.200}")).with_context(|| self.log())?;
+        let short = |error: anyhow::Error| anyhow!(error.to_string().chars().take(200).collect::<String>());
+        let (_, status) = reached.map_err(short).with_context(|| self.log())?;
         Ok(status)
     }
 
-    /// The sum of the controller's samples of this name.
-    pub async fn controller_metric(&self, name: &str) -> Result<f64> {
-        let at = api()?;
+    /// The sum of the controller's samples of this name that have every one of these labels (`name="value"`).
+    pub async fn controller_metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        self.metric(api()?, name, labels).await
+    }
+
+    /// The same of the agent.
+    pub async fn agent_metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        self.metric(self.site.lb_address(AGENT_PORT)?, name, labels).await
+    }
+
+    async fn metric(&self, at: SocketAddr, name: &str, labels: &[&str]) -> Result<f64> {
         let answer = self.site.lb(Site::LB)?.host.get(at, "/metrics").await?;
         ensure!(answer.status == 200, "metrics of {at}: {}", answer.status);
         let samples = answer.body.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
-        let wanted = samples.filter(|(labels, _)| labels.is_empty() || labels.starts_with('{'));
+        let wanted = samples.filter(|(have, _)| {
+            (have.is_empty() || have.starts_with('{')) && labels.iter().all(|label| have.contains(label))
+        });
         wanted.map(|(_, value)| Ok(value.parse::<f64>()?)).sum()
     }
 

@@ -96,7 +96,7 @@ impl Memory {
 }
 
 async fn peak_of_relists(fleet: &Fleet, pid: u32) -> Result<f64> {
-    let count = async || fleet.controller_metric("tidegate_resync_seconds_count").await;
+    let count = async || fleet.controller_metric("tidegate_resync_seconds_count", &[]).await;
     // From here on VmHWM counts anew (proc(5), clear_refs).
     fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
     let before = count().await?;

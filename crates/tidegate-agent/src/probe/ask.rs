@@ -1,7 +1,9 @@
-//! One question to one backend.
+//! What is asked of one backend over a connection that stands.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -13,11 +15,11 @@ use rustls::pki_types::ServerName;
 use tidegate_core::probe::{Answer, Check, HttpPath, Target};
 use tidegate_core::time::human;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
-use super::source::Sources;
+use super::knock::Question;
 use super::trust::anybody;
 
 /// What this machine says when it cannot even send a question.
@@ -33,24 +35,32 @@ const OWN_TROUBLE: [Errno; 9] = [
     Errno::PERM,
 ];
 
-/// Asks; answers within the target's timeout.
-pub async fn ask(target: &Target, sources: &Sources) -> Answer {
-    let limit = target.pace.timeout;
-    match timeout(limit, converse(target, sources)).await {
+/// Asks; answers before the question's deadline.
+pub async fn ask(question: &Question, socket: OwnedFd) -> Answer {
+    match timeout_at(question.deadline(), converse(&question.target, socket)).await {
         Ok(Ok(())) => Answer::Passed,
         Ok(Err(trouble)) => trouble.into_answer(),
-        Err(_) => Answer::Failed(format!("no answer within {}", human(limit))),
+        Err(_) => Trouble::too_late(question.target.pace.timeout).into_answer(),
     }
 }
 
 /// Why there is no good answer.
-enum Trouble {
+#[derive(Debug)]
+pub enum Trouble {
+    /// A call to the kernel failed.
     Io(io::Error),
+    /// Anything else, for people.
     Said(String),
 }
 
 impl Trouble {
-    fn into_answer(self) -> Answer {
+    /// Nothing came within this time.
+    pub fn too_late(limit: Duration) -> Self {
+        Self::Said(format!("no answer within {}", human(limit)))
+    }
+
+    /// What it says of the backend: nothing, if the trouble is this machine's own.
+    pub fn into_answer(self) -> Answer {
         match self {
             Self::Io(error) => match Errno::from_io_error(&error).filter(|errno| OWN_TROUBLE.contains(errno)) {
                 Some(_) => Answer::Unasked(error.to_string()),
@@ -67,8 +77,8 @@ impl From<io::Error> for Trouble {
     }
 }
 
-async fn converse(target: &Target, sources: &Sources) -> Result<(), Trouble> {
-    let stream = connect(target.address, sources).await?;
+async fn converse(target: &Target, socket: OwnedFd) -> Result<(), Trouble> {
+    let stream = TcpStream::from_std(socket.into())?;
     match &target.check {
         Check::Tcp => Ok(()),
         Check::Http(path) => get(stream, target.address, path).await,
@@ -79,16 +89,6 @@ async fn converse(target: &Target, sources: &Sources) -> Result<(), Trouble> {
             get(stream, target.address, path).await
         }
     }
-}
-
-async fn connect(address: SocketAddr, sources: &Sources) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Closed with a reset: four questions a second to each of thousands would leave as many sockets in TIME_WAIT.
-    socket.set_zero_linger()?;
-    if let Some(source) = sources.towards(address) {
-        socket.bind(source)?;
-    }
-    socket.connect(address).await
 }
 
 async fn get(

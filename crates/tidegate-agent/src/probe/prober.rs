@@ -8,12 +8,13 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{FutureExt, future};
 use jiff::Timestamp;
-use tidegate_core::probe::{Answer, Tally, Target, Verdict};
+use tidegate_core::probe::{Answer, Check, Tally, Target, Verdict};
 use tidegate_core::protocol::Sickness;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::ask::ask;
+use super::knock::{Knocks, Question};
 use super::schedule::{Schedule, Turn};
 use super::source::Sources;
 
@@ -65,11 +66,12 @@ impl Prober {
         let task = Task {
             wanted: heard,
             news: sender,
-            sources: Arc::new(sources),
+            sources,
             slots: Vec::new(),
             free: Vec::new(),
             index: HashMap::new(),
             schedule: Schedule::default(),
+            knocks: Knocks::default(),
             running: FuturesUnordered::new(),
             changed: Vec::new(),
             health: Health::default(),
@@ -107,12 +109,6 @@ struct Slot {
     life: u64,
 }
 
-struct Done {
-    turn: Turn,
-    started: Instant,
-    answer: Answer,
-}
-
 /// Whether questions can be asked at all.
 #[derive(Default)]
 struct Health {
@@ -125,12 +121,15 @@ struct Health {
 struct Task {
     wanted: watch::Receiver<Wanted>,
     news: mpsc::Sender<News>,
-    sources: Arc<Sources>,
+    sources: Sources,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     index: HashMap<Arc<Target>, usize>,
     schedule: Schedule,
-    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Questions whose connection is being opened.
+    knocks: Knocks,
+    /// Questions over connections that stand.
+    running: FuturesUnordered<BoxFuture<'static, (Question, Answer)>>,
     changed: Vec<(Target, Report)>,
     health: Health,
     /// Tells a slot's tenants apart.
@@ -142,19 +141,20 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         loop {
+            self.look();
             self.start_due();
-            let next = self.schedule.next().filter(|_| self.running.len() < AT_A_TIME);
-            let next = [next, self.health.recheck_at()].into_iter().flatten().min();
+            let due = self.schedule.next().filter(|_| !self.is_full());
+            let next = [due, self.knocks.next(), self.health.recheck_at()].into_iter().flatten().min();
             tokio::select! {
                 changed = self.wanted.changed() => match changed {
                     Ok(()) => self.take_over_wanted(),
                     // Nobody wants anything any more.
                     Err(_) => return,
                 },
-                Some(done) = self.running.next(), if !self.running.is_empty() => {
-                    self.note(done);
-                    while let Some(Some(done)) = self.running.next().now_or_never() {
-                        self.note(done);
+                Some((question, answer)) = self.running.next(), if !self.running.is_empty() => {
+                    self.note(&question, answer);
+                    while let Some(Some((question, answer))) = self.running.next().now_or_never() {
+                        self.note(&question, answer);
                     }
                 }
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
@@ -207,22 +207,40 @@ impl Task {
         Turn { slot, life: self.lives }
     }
 
+    fn is_full(&self) -> bool {
+        self.knocks.len() + self.running.len() >= AT_A_TIME
+    }
+
     fn start_due(&mut self) {
         let now = Instant::now();
-        while self.running.len() < AT_A_TIME {
+        while !self.is_full() {
             let Some(turn) = self.schedule.take_due(now) else { return };
             let Some(tenant) = tenant(&mut self.slots, turn) else { continue };
-            let (target, sources) = (tenant.target.clone(), self.sources.clone());
-            self.running.push(Box::pin(async move {
-                let started = Instant::now();
-                Done { turn, started, answer: ask(&target, &sources).await }
-            }));
+            let question = Question { turn, target: tenant.target.clone(), started: now };
+            if let Err((question, trouble)) = self.knocks.start(question, &self.sources) {
+                self.note(&question, trouble.into_answer());
+            }
         }
     }
 
-    fn note(&mut self, Done { turn, started, answer }: Done) {
+    /// Goes on with the questions whose connection stands.
+    fn look(&mut self) {
+        for (question, opened) in self.knocks.look(Instant::now()) {
+            match (opened, &question.target.check) {
+                (Ok(_), Check::Tcp) => self.note(&question, Answer::Passed),
+                (Ok(socket), _) => self.running.push(Box::pin(async move {
+                    let answer = ask(&question, socket).await;
+                    (question, answer)
+                })),
+                (Err(trouble), _) => self.note(&question, trouble.into_answer()),
+            }
+        }
+    }
+
+    fn note(&mut self, question: &Question, answer: Answer) {
         let now = Instant::now();
         self.health.note(&answer, now);
+        let &Question { turn, started, .. } = question;
         let Some(tenant) = tenant(&mut self.slots, turn) else { return };
         let pace = tenant.target.pace;
         // What could not be asked is no reason to ask sooner: that would make a shortage worse.

@@ -11,11 +11,38 @@ use tidegate_core::status::GuardStatus;
 /// A node that is held, or nothing for a publication that is.
 pub(super) type Held = (Guard, Option<NodeName>);
 
-/// Groups the holds by guard. `starved` are listeners without any active node, which keep a state
-/// from being published at all.
+/// Listeners without an active node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Starved {
+    /// They keep the recorded state from being published.
+    pub(crate) blocking: Vec<ListenerName>,
+    /// It is recorded that no node carries them; they are published like that.
+    pub(crate) vacant: Vec<ListenerName>,
+}
+
+impl Starved {
+    fn is_empty(&self) -> bool {
+        self.blocking.is_empty() && self.vacant.is_empty()
+    }
+
+    fn reason(&self) -> String {
+        let names = |all: &[ListenerName]| all.iter().map(ListenerName::as_str).collect::<Vec<_>>().join(", ");
+        let blocking = (!self.blocking.is_empty()).then(|| {
+            let names = names(&self.blocking);
+            format!("no node is active for listener {names}: nothing is published until one is (or set allowEmpty on the listener)")
+        });
+        let vacant = (!self.vacant.is_empty()).then(|| {
+            let names = names(&self.vacant);
+            format!("no node carries listener {names}: nobody is behind it (`tidegate explain NODE` says why; allowEmpty means that this is fine)")
+        });
+        blocking.into_iter().chain(vacant).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Groups the holds by guard. A listener without a node is one of guard never-empty's, though no node is held for it.
 pub(super) fn guard_statuses(
     holds: &[Hold],
-    starved: &[ListenerName],
+    starved: &Starved,
     ledger: &mut Ledger<Held>,
     now: Timestamp,
 ) -> Vec<GuardStatus> {
@@ -25,7 +52,7 @@ pub(super) fn guard_statuses(
     let mut by_guard: BTreeMap<Guard, GuardStatus> = BTreeMap::new();
     if !starved.is_empty() {
         let since = ledger.since(&(Guard::NeverEmpty, None)).unwrap_or(now);
-        let (guard, holding, reason) = (Guard::NeverEmpty, Vec::new(), starved_reason(starved));
+        let (guard, holding, reason) = (Guard::NeverEmpty, Vec::new(), starved.reason());
         by_guard.insert(guard, GuardStatus { guard, holding, since, reason });
     }
     for hold in holds {
@@ -40,12 +67,4 @@ pub(super) fn guard_statuses(
         status.holding.push(hold.node.clone());
     }
     by_guard.into_values().collect()
-}
-
-fn starved_reason(starved: &[ListenerName]) -> String {
-    let names: Vec<&str> = starved.iter().map(ListenerName::as_str).collect();
-    format!(
-        "no node is active for listener {}: nothing is published until one is (or set allowEmpty on the listener)",
-        names.join(", ")
-    )
 }

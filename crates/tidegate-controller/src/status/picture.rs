@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::guard::Overrides;
-use tidegate_core::ids::ListenerName;
 use tidegate_core::ledger::Ledger;
 use tidegate_core::membership::Membership;
 use tidegate_core::order::Orders;
@@ -14,7 +13,7 @@ use tidegate_core::protocol::Live;
 use tidegate_core::status::{FinalizerStatus, FollowStatus, Frozen, GuardStatus, Leader, NodeStatus};
 use tokio::time::Instant;
 
-use super::guards::{Held, guard_statuses};
+use super::guards::{Held, Starved, guard_statuses};
 use super::nodes::{Speaking, node_statuses};
 
 /// What was decided, at one moment.
@@ -64,7 +63,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) membership: &'a Membership,
     pub(crate) leader: Leader,
     pub(crate) published: Option<Arc<DesiredState>>,
-    pub(crate) starved: &'a [ListenerName],
+    pub(crate) starved: &'a Starved,
     pub(crate) finalizers: Vec<FinalizerStatus>,
     pub(crate) orders: &'a Orders,
     pub(crate) overrides: &'a Overrides,

@@ -1,8 +1,10 @@
 //! What listeners follow, between a fake API server and the load balancers: the pods of the ingress.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidegate_core::carriage::Demand;
+use tidegate_core::desired::Listener;
 use tidegate_core::follow::{Follow, InstanceState, Target};
 use tidegate_core::guard::Guard;
 use tidegate_core::ids::ListenerName;
@@ -64,6 +66,26 @@ async fn without_the_right_to_list_pods_members_stay_and_the_status_says_so() {
     world.pods.set("w3", InstanceState::Ready);
     world.until_live(&["w1", "w2", "w3"], seconds(61)).await;
     assert_eq!(running.status().follows[0].problem, None);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ingress_that_runs_nowhere_keeps_no_other_listener_from_being_served() {
+    let mut world = followed(2);
+    // The other one, which asks nothing, comes first.
+    let other = ListenerName::parse("api").unwrap();
+    let (bind, port) = (SocketAddr::from(([0, 0, 0, 0], 6443)), 6443);
+    world.settings.listeners.push(Listener::tcp(other, bind, port));
+    (1..=2).for_each(|n| world.pods.remove(&format!("w{n}")));
+    let running = world.start();
+    world.until_live(&["w1", "w2"], seconds(1)).await;
+    let said = || running.status().guards.first().map(|guard| (guard.guard, guard.reason.clone()));
+    let (guard, reason) = said().unwrap();
+    assert_eq!(guard, Guard::NeverEmpty);
+    assert!(reason.starts_with("no node carries listener http: nobody is behind it"), "{reason}");
+
+    world.pods.set("w1", InstanceState::Ready);
+    eventually(seconds(1), || said().is_none(), || format!("{:?}", said())).await;
     running.stop().await.unwrap();
 }
 

@@ -2,9 +2,10 @@
 //! and never the last.
 
 use crate::eligibility::{Class, Rule};
-use crate::guard::{Guard, Limits, MEMORY, Watch};
+use crate::guard::{Guard, Limits, Loss, MEMORY, Watch};
 use crate::ids::NodeUid;
 use crate::membership::Membership;
+use crate::mutant::{Mutant, planted};
 use crate::time::elapsed;
 
 use super::Demand;
@@ -34,15 +35,25 @@ pub(super) struct Checks<'a> {
 /// A leave that is held: by which guard, and why.
 pub(super) type Held = (Leaving, Guard, String);
 
+/// What the guards make of those who should leave.
+pub(super) struct Split {
+    /// They may.
+    pub(super) go: Vec<Leaving>,
+    /// They stay.
+    pub(super) held: Vec<Held>,
+    /// Whether all of the listener seem to fail: then who left for that a moment ago is wanted back.
+    pub(super) all_failing: bool,
+}
+
 impl Checks<'_> {
     /// Splits who should leave into who may and who is held.
-    pub(super) fn split(&self, mut leaving: Vec<Leaving>) -> (Vec<Leaving>, Vec<Held>) {
+    pub(super) fn split(&self, mut leaving: Vec<Leaving>) -> Split {
         let mut held = Vec::new();
         self.stale(&mut leaving, &mut held);
         self.large_drop(&mut leaving, &mut held);
-        self.involuntary(&mut leaving, &mut held);
+        let all_failing = self.involuntary(&mut leaving, &mut held);
         self.never_empty(&mut leaving, &mut held);
-        (leaving, held)
+        Split { go: leaving, held, all_failing }
     }
 
     fn limits(&self) -> Limits {
@@ -51,7 +62,8 @@ impl Checks<'_> {
 
     /// G0.
     fn stale(&self, leaving: &mut Vec<Leaving>, held: &mut Vec<Held>) {
-        let Some(problem) = self.problem.filter(|_| !self.limits().overridden.contains(&Guard::Fresh)) else { return };
+        let off = planted(Mutant::StalePodsBelieved) || self.limits().overridden.contains(&Guard::Fresh);
+        let Some(problem) = self.problem.filter(|_| !off) else { return };
         hold(leaving, held, |leaving| leaving.rule != Rule::OutsidePool, Guard::Fresh, problem);
     }
 
@@ -69,29 +81,22 @@ impl Checks<'_> {
         hold(leaving, held, unlikely, Guard::LargeDrop, &reason);
     }
 
-    /// G2 to G4. Node lifecycle makes pods NotReady with their node: what is wrong about all nodes is wrong about all pods.
-    fn involuntary(&self, leaving: &mut Vec<Leaving>, held: &mut Vec<Held>) {
+    /// G2 to G4; whether G4 holds because all seem to fail. Node lifecycle makes pods NotReady with their node: what is wrong
+    /// about all nodes is wrong about all pods.
+    fn involuntary(&self, leaving: &mut Vec<Leaving>, held: &mut Vec<Held>) -> bool {
         let involuntary = |leaving: &Leaving| leaving.rule.class() == Class::Involuntary;
         let falling = leaving.iter().filter(|l| involuntary(l)).count();
         if falling == 0 {
-            return;
+            return false;
         }
         let limits = self.limits();
         let (out, recent) = (self.fallen(MEMORY), self.fallen(limits.window));
         let base = self.carriers - (leaving.len() - falling) + out;
-        let doubted = self.watch.suspicion.of_everyone() && !limits.overridden.contains(&Guard::AllFailing);
-        let (may_go, guard) = match limits.allowance(base, out, recent, falling) {
-            _ if doubted => (0, Some(Guard::AllFailing)),
-            allowance => allowance,
-        };
-        let Some(guard) = guard else { return };
-        let mut left = may_go;
-        let excess = |leaving: &Leaving| {
-            let goes = involuntary(leaving) && left > 0;
-            left -= usize::from(goes);
-            involuntary(leaving) && !goes
-        };
-        hold(leaving, held, excess, guard, &limits.reason(guard, base, out + falling));
+        let loss = Loss { base, out, recent, falling };
+        let ruling = limits.judge(loss, self.watch.suspicion.of_everyone());
+        let Some((guard, reason)) = &ruling.held else { return false };
+        hold(leaving, held, ruling.stays(involuntary), *guard, reason);
+        *guard == Guard::AllFailing && loss.is_of_all()
     }
 
     /// Active members that left for what was observed, this lately.
@@ -108,7 +113,7 @@ impl Checks<'_> {
     /// G1: an ingress that is ended everywhere still answers until it has ended; nobody is better.
     fn never_empty(&self, leaving: &mut Vec<Leaving>, held: &mut Vec<Held>) {
         let stay = self.carriers - leaving.len() + self.returning;
-        if stay > 0 || self.demand.allow_empty {
+        if stay > 0 || self.demand.allow_empty || planted(Mutant::ListenerEmptied) {
             return;
         }
         hold(leaving, held, |_| true, Guard::NeverEmpty, "no node would carry it any more");

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::checks::{Checks, Leaving};
+use super::checks::{Checks, Leaving, Split};
 use super::wish::{Wish, Wishes};
 use super::{Apart, Demand};
-use crate::eligibility::Rule;
+use crate::eligibility::{Class, Rule};
 use crate::guard::{Hold, Limits};
 use crate::ids::{ListenerName, NodeUid};
 use crate::log::{Change, Phase};
@@ -127,7 +127,13 @@ impl Pass<'_> {
         let watch = self.input.watch();
         let (demand, members, problem) = (self.demand, self.members, wishes.problem());
         let checks = Checks { demand, watch: &watch, members, problem, carriers, returning };
-        let (go, held) = checks.split(leaving);
+        let Split { go, held, all_failing } = checks.split(leaving);
+        if all_failing {
+            self.recall(&wishes, steps);
+        }
+        if carriers + returning == go.len() && !demand.allow_empty {
+            self.make_do(&wishes, steps);
+        }
         for Leaving { uid, rule, reason } in go {
             let step = self.part(rule, reason, Some(after(self.input.now, self.input.policy.drain_timeout)));
             steps.entry(uid).or_default().push(step);
@@ -140,6 +146,50 @@ impl Pass<'_> {
         }));
         // What is held because of the pace may go when the window has passed.
         any.then(|| after(self.input.now, Limits::default().window))
+    }
+
+    /// Those whose drain began for what now seems to befall everyone carry it again, as with nodes (decision 29).
+    fn recall(&self, wishes: &Wishes<'_>, steps: &mut BTreeMap<NodeUid, Vec<Step>>) {
+        for (uid, member) in self.members.members().iter().filter(|(_, member)| member.is_active()) {
+            let Some(apart) = member.apart.get(&self.demand.listener) else { continue };
+            let drains = apart.deadline.is_some_and(|deadline| deadline > self.input.now);
+            let Wish::Part(rule, reason) = wishes.about(member) else { continue };
+            if drains && [apart.rule, rule].iter().all(|rule| rule.class() == Class::Involuntary) {
+                let observation = format!("all seem to fail at once, so its drain is cancelled; {reason}");
+                steps.entry(uid.clone()).or_default().push(self.step(None, rule, observation));
+            }
+        }
+    }
+
+    /// Whoever carried it last is leaving as a node, or nobody ever did: then those with a pod that is not Ready are better
+    /// than none, and without them those whose pod is being ended. Guard *never-empty* keeps them until one is Ready.
+    fn make_do(&self, wishes: &Wishes<'_>, steps: &mut BTreeMap<NodeUid, Vec<Step>>) {
+        let apart: Vec<(&NodeUid, Rule, String)> = self.apart_of_now(wishes).collect();
+        let better =
+            [Rule::PodNotReady, Rule::PodEnding].into_iter().find(|r| apart.iter().any(|(_, rule, _)| rule == r));
+        for (uid, rule, reason) in apart.into_iter().filter(|(_, rule, _)| Some(*rule) == better) {
+            let observation = format!("no other node carries it; {reason}");
+            let steps = steps.entry(uid.clone()).or_default();
+            // What was decided about a new one, or about the end of a drain, is not so any more.
+            steps.retain(|step| step.listener != self.demand.listener);
+            steps.push(self.step(None, rule, observation));
+        }
+    }
+
+    /// Active members that do not carry it, or are new, and should not, with the rule and the reason of this moment.
+    fn apart_of_now(&self, wishes: &Wishes<'_>) -> impl Iterator<Item = (&NodeUid, Rule, String)> {
+        let active = self.members.members().iter().filter(|(_, member)| member.is_active());
+        active.filter_map(|(uid, member)| {
+            let apart = member.apart.get(&self.demand.listener);
+            if apart.is_none() && self.input.membership.get(uid).is_some() {
+                return None;
+            }
+            match wishes.about(member) {
+                Wish::Part(rule, reason) => Some((uid, rule, reason)),
+                Wish::NotKnown(reason) => Some((uid, apart?.rule, reason)),
+                Wish::Carry(_) => None,
+            }
+        })
     }
 
     fn step(&self, to: Option<Apart>, rule: Rule, observation: String) -> Step {

@@ -30,14 +30,66 @@ impl Default for Limits {
     }
 }
 
+/// How many of a set seem to fail, beside how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Everyone who served lately.
+    pub base: usize,
+    /// Those of them that are out already.
+    pub out: usize,
+    /// Those of them that went out within the window of G3.
+    pub recent: usize,
+    /// Those that would go now.
+    pub falling: usize,
+}
+
+impl Loss {
+    /// Whether nobody would be left: an observation about everyone is one about the observer.
+    pub const fn is_of_all(&self) -> bool {
+        self.base > 1 && self.out + self.falling >= self.base
+    }
+}
+
+/// Who may go of those that seem to fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// This many.
+    pub may_go: usize,
+    /// The guard that holds the others, and why.
+    pub held: Option<(Guard, String)>,
+}
+
+impl Ruling {
+    /// Tells, asked about one after the other, who of those that `fall` stays: all after the first that may go.
+    pub fn stays<T>(&self, falls: impl Fn(&T) -> bool) -> impl FnMut(&T) -> bool {
+        let mut left = self.may_go;
+        move |one| {
+            let goes = falls(one) && left > 0;
+            left -= usize::from(goes);
+            falls(one) && !goes
+        }
+    }
+}
+
 impl Limits {
-    /// How many of `falling` may go, and the guard that holds the others. `base`: everyone who served lately; `out`: those
-    /// of them that are out already; `recent`: those of them that went out within the window.
-    pub fn allowance(&self, base: usize, out: usize, recent: usize, falling: usize) -> (usize, Option<Guard>) {
-        let all = base > 1 && out + falling >= base;
+    /// How much of a loss is let happen. `doubted`: whether all seemed to fail a moment ago, and nothing has shown otherwise yet.
+    pub fn judge(&self, loss: Loss, doubted: bool) -> Ruling {
+        if doubted && !self.overridden.contains(&Guard::AllFailing) {
+            let reason = if loss.is_of_all() {
+                self.reason(Guard::AllFailing, loss)
+            } else {
+                "all seemed to fail at once a moment ago; two complete LISTs have to show otherwise first".to_owned()
+            };
+            return Ruling { may_go: 0, held: Some((Guard::AllFailing, reason)) };
+        }
+        let (may_go, guard) = self.allowance(loss);
+        Ruling { may_go, held: guard.map(|guard| (guard, self.reason(guard, loss))) }
+    }
+
+    fn allowance(&self, loss: Loss) -> (usize, Option<Guard>) {
+        let Loss { base, out, recent, falling } = loss;
         let bounds = [
-            // An observation about everyone is one about the observer.
-            (Guard::AllFailing, if all { 0 } else { falling }),
+            (Guard::AllFailing, if loss.is_of_all() { 0 } else { falling }),
             (Guard::NeverEmpty, base.saturating_sub(out + 1)),
             (Guard::Half, (base - self.kept(base)).saturating_sub(out)),
             (Guard::Velocity, self.pace(base).saturating_sub(recent)),
@@ -49,8 +101,8 @@ impl Limits {
         }
     }
 
-    /// Why a guard holds: `out` of `base` are out or should be.
-    pub fn reason(&self, guard: Guard, base: usize, out: usize) -> String {
+    fn reason(&self, guard: Guard, loss: Loss) -> String {
+        let (base, out) = (loss.base, loss.out + loss.falling);
         match guard {
             Guard::AllFailing => {
                 format!("all {base} seem to fail at once, which says more about the observer than about them")
@@ -85,7 +137,8 @@ mod tests {
     use super::*;
 
     fn allowed(base: usize, out: usize, recent: usize, falling: usize) -> (usize, Option<Guard>) {
-        Limits::default().allowance(base, out, recent, falling)
+        let Ruling { may_go, held } = Limits::default().judge(Loss { base, out, recent, falling }, false);
+        (may_go, held.map(|(guard, _)| guard))
     }
 
     #[test]
@@ -106,9 +159,28 @@ mod tests {
     #[test]
     fn an_override_lifts_one_guard_and_no_other() {
         let lifted = |guards: &[Guard]| Limits { overridden: guards.iter().copied().collect(), ..Limits::default() };
-        assert_eq!(lifted(&[Guard::Velocity]).allowance(10, 0, 0, 7), (5, Some(Guard::Half)));
-        assert_eq!(lifted(&[Guard::Velocity, Guard::Half]).allowance(10, 0, 0, 7), (7, None));
+        let ten = |falling| Loss { base: 10, out: 0, recent: 0, falling };
+        assert_eq!(lifted(&[Guard::Velocity]).allowance(ten(7)), (5, Some(Guard::Half)));
+        assert_eq!(lifted(&[Guard::Velocity, Guard::Half]).allowance(ten(7)), (7, None));
         let all = [Guard::Velocity, Guard::Half, Guard::AllFailing];
-        assert_eq!(lifted(&all).allowance(10, 0, 0, 10), (9, Some(Guard::NeverEmpty)));
+        assert_eq!(lifted(&all).allowance(ten(10)), (9, Some(Guard::NeverEmpty)));
+    }
+
+    #[test]
+    fn while_it_is_doubted_nobody_goes_unless_that_is_overridden() {
+        let one = Loss { base: 10, out: 0, recent: 0, falling: 1 };
+        let held = |ruling: &Ruling| ruling.held.as_ref().map(|(guard, _)| *guard);
+        let ruling = Limits::default().judge(one, true);
+        assert_eq!((ruling.may_go, held(&ruling)), (0, Some(Guard::AllFailing)));
+        let lifted = Limits { overridden: [Guard::AllFailing].into(), ..Limits::default() };
+        assert_eq!(lifted.judge(one, true), Ruling { may_go: 1, held: None });
+    }
+
+    #[test]
+    fn the_first_go_and_the_others_stay() {
+        let ruling = Ruling { may_go: 2, held: None };
+        let mut stays = ruling.stays(|n: &u8| n % 2 == 1);
+        let answers: Vec<bool> = (1..=8).map(|n| stays(&n)).collect();
+        assert_eq!(answers, [false, false, false, false, true, false, true, false]);
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Overlay, Target, Verdict};
 use crate::desired::{Backend, DesiredState, Listener};
-use crate::guard::{Guard, Limits};
+use crate::guard::{Guard, Limits, Loss};
 use crate::ids::{ListenerName, NodeName};
 
 /// A backend that does not answer and is served all the same.
@@ -159,8 +159,9 @@ impl Bench<'_> {
             return;
         }
         let recent = outs.iter().filter(|since| now.saturating_sub(**since) < limits.window).count();
-        let (may_go, guard) = limits.allowance(established, outs.len(), recent, falling);
-        if guard == Some(Guard::Velocity) {
+        // An agent doubts nothing: it has one look, its own.
+        let ruling = limits.judge(Loss { base: established, out: outs.len(), recent, falling }, false);
+        if let Some((Guard::Velocity, _)) = ruling.held {
             // The oldest of the recent ones leaves the window first.
             let left = outs.iter().map(|since| (*since + limits.window).saturating_sub(now));
             let next = left.filter(|left| !left.is_zero()).min();
@@ -168,14 +169,13 @@ impl Bench<'_> {
         }
         let mut held = Vec::new();
         for (n, seat) in self.seats.iter_mut().filter(|s| fallen(s)).enumerate() {
-            if n < may_go {
+            if n < ruling.may_go {
                 seat.standing = Standing::Out { since: now };
             } else {
                 held.push(seat.backend.node.clone());
             }
         }
-        if let Some(guard) = guard {
-            let reason = limits.reason(guard, established, outs.len() + falling);
+        if let Some((guard, reason)) = ruling.held {
             let listener = self.listener.name.clone();
             judgement.holds.push(ProbeHold { guard, listener, nodes: held, reason });
         }

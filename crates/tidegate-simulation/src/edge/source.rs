@@ -16,7 +16,7 @@ use crate::parties::ReplicaId;
 use crate::world::State;
 
 /// How often a watch that stalls, or has no connection, looks whether that is over.
-const STALL_STEP: Duration = Duration::from_millis(500);
+pub(super) const STALL_STEP: Duration = Duration::from_millis(500);
 
 pub(super) struct SimulatedSource(pub(super) Caller);
 
@@ -87,6 +87,6 @@ async fn carry(caller: Caller, mut events: mpsc::UnboundedReceiver<WatchEvent>, 
     }
 }
 
-fn stalls(state: &mut State, replica: ReplicaId) -> bool {
+pub(super) fn stalls(state: &mut State, replica: ReplicaId) -> bool {
     state.weather.has(Fault::WatchStalls { replica }) || state.weather.api_cut(replica).is_some()
 }

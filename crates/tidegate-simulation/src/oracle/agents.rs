@@ -5,6 +5,7 @@ use tidegate_core::position::Position;
 
 use super::{Moment, Oracle};
 use crate::parties::AgentId;
+use crate::settings::http;
 use crate::violation::Invariant;
 
 impl Oracle {
@@ -33,7 +34,8 @@ impl Oracle {
             let detail = format_args!("{agent} served {before}, and now {}", state.position);
             moment.accuse(Invariant::AgentNeverGoesBack, detail);
         }
-        if !state.pools.values().all(|pool| pool.iter().any(Backend::is_active)) {
+        // Of `web`, where no node has a pod there can be none.
+        if !state.pool(&http()).iter().any(Backend::is_active) {
             moment.accuse(Invariant::NeverEmpty, format_args!("{agent} serves {} without a node", state.position));
         }
         self.judge_content(moment, &agent.to_string(), state);
@@ -64,8 +66,9 @@ impl Oracle {
 }
 
 fn pool_words(state: &DesiredState) -> String {
-    let pool = state.pools.values().next().into_iter().flatten();
-    let words: Vec<String> =
-        pool.map(|b| if b.is_active() { b.node.to_string() } else { format!("~{}", b.node) }).collect();
-    words.join(" ")
+    let pools = state.pools.values().map(|pool| {
+        let words = pool.iter().map(|b| if b.is_active() { b.node.to_string() } else { format!("~{}", b.node) });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    pools.collect::<Vec<_>>().join(" | ")
 }

@@ -14,18 +14,20 @@ use super::{Moment, Oracle};
 use crate::violation::Invariant;
 
 /// A LIST counts as recent up to this age (guard G0: one and a half resyncs), and a breath for the way.
-const FRESH: Duration = Duration::from_millis(91_000);
+pub(super) const FRESH: Duration = Duration::from_millis(91_000);
 /// The oldest news that a controller with a working watch may act on.
-const OLDEST_NEWS: Duration = Duration::from_secs(150);
+pub(super) const OLDEST_NEWS: Duration = Duration::from_secs(150);
 
 /// What was so when an entry was offered for the first time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offer {
-    at: Duration,
+    pub(super) at: Duration,
     /// When the offering process's last LIST had been begun.
     listed: Option<Duration>,
+    /// When its last LIST of the pods had been begun.
+    pub(super) listed_pods: Option<Duration>,
     /// Whether its watch may tell old news.
-    watch_lags: bool,
+    pub(super) watch_lags: bool,
 }
 
 /// Open connections to a member, over all load balancers.
@@ -44,7 +46,8 @@ impl Oracle {
     pub(crate) fn offered(&mut self, moment: &mut Moment<'_>, entry: &LogEntry, watch_lags: bool) {
         let key = (entry.revision, entry.term, entry.holder.clone());
         let listed = self.listed.get(&entry.holder).copied();
-        self.offers.entry(key).or_insert(Offer { at: moment.now, listed, watch_lags });
+        let listed_pods = self.listed_pods.get(&entry.holder).copied();
+        self.offers.entry(key).or_insert(Offer { at: moment.now, listed, listed_pods, watch_lags });
     }
 
     /// The store refused an entry, because its revision is taken.
@@ -69,7 +72,11 @@ impl Oracle {
         for change in &entry.changes {
             self.judge(moment, Step { entry, change, offer: offer.as_ref() }, connections);
         }
+        let carried = self.carriers();
         self.take(moment, entry);
+        if let Some(offer) = offer {
+            self.judge_last_carrier(moment, entry, &offer, carried);
+        }
     }
 
     /// Whether there is such an entry.
@@ -114,6 +121,9 @@ impl Oracle {
             if ordered.get(&change.uid).is_some() {
                 moment.accuse(Invariant::OrderIsKept, format_args!("{} is active again", change.node));
             }
+        }
+        if let (Some(before), Some(offer)) = (&before, offer) {
+            self.judge_parting(moment, change, before, offer);
         }
         if let Some(before) = before {
             self.judge_drain(moment, step, &before, connections);

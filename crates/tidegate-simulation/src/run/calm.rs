@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::eligibility::Class;
 use tidegate_core::guard::Guard;
-use tidegate_core::ids::{NodeName, NodeUid};
+use tidegate_core::ids::{ListenerName, NodeName, NodeUid};
 use tidegate_core::log::Phase;
 use tidegate_core::status::NodeStatus;
 use tidegate_core::time::elapsed;
@@ -15,6 +15,7 @@ use super::{PEACE, Run};
 use crate::oracle::Oracle;
 use crate::parties::AgentId;
 use crate::replica::Replica;
+use crate::settings::{http, web};
 use crate::violation::Invariant;
 use crate::world::{State, wall_at};
 
@@ -46,14 +47,21 @@ impl Run {
     pub(super) fn look_at_the_end(&mut self) {
         self.look_for_the_leader();
         let now = self.world.now();
-        let (kept, going) = self.held();
+        let nodes = self.leaders_nodes();
+        let which = |of: &dyn Fn(&NodeStatus) -> bool| nodes.iter().filter(|n| of(n)).map(|n| n.name.clone()).collect();
+        let (kept, going): (BTreeSet<NodeName>, BTreeSet<NodeName>) = (which(&is_kept), which(&is_going));
+        let kept_at_web: BTreeSet<NodeName> = which(&|node| is_kept(node) || is_kept_at(node, &web()));
         let mut state = self.world.state();
         state.oracle.counts.calm_checks += 1;
         let wanted = names(&state, &state.oracle.well_for(JOINED, now));
+        let ready = state.oracle.ready_for(JOINED, now);
+        let carriers: BTreeSet<NodeName> = wanted.intersection(&ready).cloned().collect();
         let position = state.oracle.log().position;
         let agents: Vec<AgentId> = state.agents.keys().copied().collect();
         for agent in agents {
-            let (served, drained) = served(state.agents.get(&agent).and_then(|a| a.live()));
+            let live = state.agents.get(&agent).and_then(|a| a.live());
+            let (served, drained) = served_by(live, &http());
+            let (carries, _) = served_by(live, &web());
             let at = state.oracle.live_at(agent);
             let right = wanted.is_subset(&served) && served.iter().all(|n| wanted.contains(n) || kept.contains(n));
             if !right || !drained.is_subset(&going) || at != Some(position) {
@@ -62,18 +70,20 @@ impl Run {
                 );
                 state.judge().1.accuse(Invariant::Converges, detail);
             }
+            if !carriers.is_subset(&carries) || !carries.iter().all(|n| carriers.contains(n) || kept_at_web.contains(n))
+            {
+                let detail = format_args!(
+                    "{agent} lets {carries:?} carry web; {carriers:?} should, besides {kept_at_web:?}, which guards keep"
+                );
+                state.judge().1.accuse(Invariant::Converges, detail);
+            }
         }
     }
 
-    /// Nodes that guards keep in though their rules say otherwise, and those that were let go a moment ago.
-    fn held(&self) -> (BTreeSet<NodeName>, BTreeSet<NodeName>) {
+    /// What the leader says of each node.
+    fn leaders_nodes(&self) -> Vec<NodeStatus> {
         let statuses = self.replicas.values().filter_map(|r| r.api()?.status()).filter(|status| status.leader.is_self);
-        let nodes: Vec<NodeStatus> = statuses.flat_map(|status| status.nodes).collect();
-        // A stale view is none of these: the faults are over.
-        let kept = |n: &&NodeStatus| n.state == Phase::Active && n.held_by.is_some_and(|guard| guard != Guard::Fresh);
-        let going = |n: &&NodeStatus| n.state == Phase::Draining && n.rule.class() == Class::Involuntary;
-        let names = |which: &dyn Fn(&&NodeStatus) -> bool| nodes.iter().filter(which).map(|n| n.name.clone()).collect();
-        (names(&kept), names(&going))
+        statuses.flat_map(|status| status.nodes).collect()
     }
 
     /// A controller never ends by itself.
@@ -122,9 +132,17 @@ impl Run {
         let mut state = self.world.state();
         state.oracle.counts.calm_checks += 1;
         let wanted = names(&state, &state.oracle.well_for(PEACE, now));
+        let ready = state.oracle.ready_for(PEACE, now);
         let agents: Vec<AgentId> = state.agents.keys().copied().collect();
         for agent in agents {
-            let (served, _) = served(state.agents.get(&agent).and_then(|a| a.live()));
+            let live = state.agents.get(&agent).and_then(|a| a.live());
+            let (served, _) = served_by(live, &http());
+            let (carries, _) = served_by(live, &web());
+            if let Some(missing) = wanted.intersection(&ready).find(|node| !carries.contains(*node)) {
+                let detail =
+                    format_args!("{missing} and its pod have been well for long, and {agent} has it not carry web");
+                state.judge().1.accuse(Invariant::Converges, detail);
+            }
             if let Some(missing) = wanted.difference(&served).next() {
                 let detail = format_args!("{missing} has been well for long, and {agent} does not serve it");
                 state.judge().1.accuse(Invariant::Converges, detail);
@@ -138,9 +156,24 @@ fn names(state: &State, uids: &BTreeSet<NodeUid>) -> BTreeSet<NodeName> {
     nodes.map(|n| n.name.clone()).collect()
 }
 
-/// The nodes that an agent serves, and those that drain there.
-fn served(live: Option<&DesiredState>) -> (BTreeSet<NodeName>, BTreeSet<NodeName>) {
-    let pool = || live.into_iter().flat_map(|s| s.pools.values().flatten());
+/// A guard keeps it in though its rule says otherwise. A stale view is no such guard: the faults are over.
+fn is_kept(node: &NodeStatus) -> bool {
+    node.state == Phase::Active && node.held_by.is_some_and(|guard| guard != Guard::Fresh)
+}
+
+fn is_kept_at(node: &NodeStatus, listener: &ListenerName) -> bool {
+    let at = node.listeners.iter().find(|at| at.listener == *listener);
+    at.and_then(|at| at.held_by).is_some_and(|guard| guard != Guard::Fresh)
+}
+
+/// A guard let it go a moment ago.
+fn is_going(node: &NodeStatus) -> bool {
+    node.state == Phase::Draining && node.rule.class() == Class::Involuntary
+}
+
+/// The nodes that an agent serves, and those that drain there, behind one listener.
+fn served_by(live: Option<&DesiredState>, listener: &ListenerName) -> (BTreeSet<NodeName>, BTreeSet<NodeName>) {
+    let pool = || live.into_iter().flat_map(|state| state.pool(listener));
     let active = pool().filter(|b| b.is_active()).map(|b| b.node.clone()).collect();
     let draining = pool().filter(|b| !b.is_active()).map(|b| b.node.clone()).collect();
     (active, draining)

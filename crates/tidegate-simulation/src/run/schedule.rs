@@ -7,6 +7,7 @@ use crate::dice::{Concern, Dice};
 use crate::fault::{Fault, plan_faults};
 use crate::happening::{Happening, plan_happenings};
 use crate::parties::ReplicaId;
+use crate::pods::{PodHappening, plan_pods};
 
 use super::{END, PEACE};
 
@@ -22,6 +23,7 @@ pub(super) enum Event {
     Begin(Fault),
     End(Fault),
     Happens(Happening),
+    HappensToPods(PodHappening),
     /// Faults are over.
     Peace,
     Look,
@@ -40,6 +42,9 @@ impl Schedule {
         let mut schedule = Self { events: BTreeMap::new(), count: 0 };
         for happening in plan_happenings(&mut Dice::new(seed, Concern::Cluster), END) {
             schedule.add(happening.0, Event::Happens(happening.1));
+        }
+        for (at, happening) in plan_pods(&mut Dice::new(seed, Concern::Pods), END) {
+            schedule.add(at, Event::HappensToPods(happening));
         }
         for id in ReplicaId::all() {
             schedule.add(Duration::from_millis(100 * u64::from(id.0)), Event::Start(id));

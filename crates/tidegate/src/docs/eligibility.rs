@@ -63,7 +63,8 @@ listener some milliseconds later, and the ingress stops when the hook has ended.
 
 The guards hold here as well, listener by listener: `fresh` while pods cannot be listed, `never-empty` when all are being ended at once, `large-drop` when most of its
 nodes have no such pod at all (a selector with a typo) or not the labels, `half`, `velocity` and `all-failing` for pods that are not Ready. A node that joins before the pods are known
-waits; nobody who carries a listener loses it for that.
+waits; nobody who carries a listener loses it for that. When the last that carries a listener leaves as a node, nodes whose pod is not Ready or is being ended carry it again; without
+one, the leaving node takes its new connections until it has left (decision 30).
 ";
 
 /// The document.

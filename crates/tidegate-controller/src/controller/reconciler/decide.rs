@@ -237,7 +237,8 @@ impl Reconciler {
         theirs: Position,
     ) -> Result<(), ControllerError> {
         let fresh = self.gather.freshness().problem().is_none();
-        let may_lead = fresh && self.outlet.starved().is_empty() && !self.record.is_stuck() && self.record.leads();
+        let may_lead =
+            fresh && self.outlet.starved().blocking.is_empty() && !self.record.is_stuck() && self.record.leads();
         let ours = self.record.position();
         if let Some(term) = self.adoption.term_above(balancer, theirs, ours, may_lead) {
             if let Some(entry) = self.record.open_term(term).await? {
