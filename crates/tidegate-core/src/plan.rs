@@ -100,6 +100,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     if signs.all_failing && holds.iter().any(|hold| hold.guard == Guard::AllFailing) {
         recall::put_in(input, &judged, &mut changes);
     }
+    changes.extend(moved(input, &judged, &holds));
     changes.extend(overdue(input, &changes));
     let carried = carry(input, &mut changes, &mut holds);
     let after_it = input.membership.after(&changes);
@@ -112,6 +113,30 @@ impl<'a> PlanInput<'a> {
         let Self { membership, freshness, removals, suspicion, overrides, now, .. } = self;
         Watch { before: membership, freshness, removals, suspicion, overrides, now: *now }
     }
+}
+
+/// New addresses of members that a guard keeps: what is held is the node, and its former address may be another's by now
+/// (seed 796 of the simulation).
+fn moved(input: &PlanInput<'_>, judged: &[Judged], holds: &[Hold]) -> Vec<Change> {
+    let held: BTreeSet<&NodeUid> = holds.iter().map(|hold| &hold.uid).collect();
+    let change = |(node, judged): (&Node, &Judged)| {
+        let member = input.membership.get(&node.uid).filter(|m| m.is_active() && held.contains(&node.uid))?;
+        if judged.addresses == member.addresses {
+            return None;
+        }
+        let draft = Draft { input, node: &node.name, uid: &node.uid, verdict: &judged.verdict };
+        let to = draft.serving(node, &judged.addresses, Some(member));
+        let addresses: Vec<String> = judged.addresses.iter().map(IpAddr::to_string).collect();
+        Some(Change {
+            uid: node.uid.clone(),
+            node: node.name.clone(),
+            from: Phase::Active,
+            to: Some(Member { rule: member.rule, reason: member.reason.clone(), ..to }),
+            rule: member.rule,
+            observation: format!("its address is {} now", addresses.join(", ")),
+        })
+    };
+    input.view.nodes().zip(judged).filter_map(change).collect()
 }
 
 /// Former addresses whose time is up of members that a guard keeps as they are (seed 51 of the simulation): what is held is

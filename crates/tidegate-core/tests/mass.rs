@@ -180,6 +180,19 @@ fn a_former_address_ends_on_time_though_its_node_is_held() {
 }
 
 #[test]
+fn a_node_that_is_held_moves_with_its_address_which_may_be_anothers_by_now() {
+    let mut world = workers(2);
+    world.view.observe(with_ready(worker("w0", "10.0.0.1"), Unknown, at(10)));
+    world.view.observe(with_ready(worker("w1", "10.0.0.0"), Unknown, at(10)));
+    let plan = world.step(at(10));
+    assert_eq!(held(&plan), [(Guard::AllFailing, 2)].into());
+    let member = |name: &str| world.log.membership.get(&uid(name)).unwrap();
+    assert_eq!((&member("u-w0").addresses, &member("u-w1").addresses), (&vec![ip("10.0.0.1")], &vec![ip("10.0.0.0")]));
+    assert_eq!((member("u-w0").rule, member("u-w0").retiring.len()), (Rule::Eligible, 1));
+    assert!(world.plan(FRESH, at(11)).changes.is_empty());
+}
+
+#[test]
 fn who_is_back_may_go_again() {
     let mut world = workers(3);
     for round in 0..20_i64 {

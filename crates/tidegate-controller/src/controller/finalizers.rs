@@ -16,6 +16,7 @@ use tidegate_core::node::Node;
 use tidegate_core::plan::Judged;
 use tidegate_core::status::FinalizerStatus;
 use tidegate_core::time::before;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -31,8 +32,10 @@ use crate::retry::Retry;
 use crate::settings::ControllerSettings;
 use crate::source::ApiFailure;
 
-/// Patches at a time: 5,000 Nodes get their finalizer in seconds, and no API server notices.
+/// Patches at a time: no API server notices.
 const AT_A_TIME: usize = 8;
+/// Patches that are under way or wait for their turn: with thousands of Nodes a decision takes longer than eight patches.
+const LINED_UP: usize = 256;
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// A patch that was done shows in the watch; if it does not by then, somebody has undone it.
 const SHOWS_WITHIN: Duration = Duration::from_secs(60);
@@ -59,6 +62,7 @@ pub(super) struct Finalizers {
     /// Since when this process can have heard from load balancers.
     started: Instant,
     under_way: BTreeSet<NodeUid>,
+    turns: Arc<Semaphore>,
     /// What failed, or was done and does not show yet.
     rests: BTreeMap<NodeUid, (FinalizerStep, Retry)>,
     held: Vec<FinalizerStatus>,
@@ -76,6 +80,7 @@ impl Finalizers {
             tasks,
             started: Instant::now(),
             under_way: BTreeSet::new(),
+            turns: Arc::new(Semaphore::new(AT_A_TIME)),
             rests: BTreeMap::new(),
             held: Vec::new(),
             wake_at: None,
@@ -102,12 +107,13 @@ impl Finalizers {
 
     fn start(&mut self, wanted: Vec<FinalizerTask>, tenure: &Tenure) {
         for task in wanted {
-            if self.under_way.len() >= AT_A_TIME {
+            if self.under_way.len() >= LINED_UP {
                 return;
             }
             let rests = self.rests.get(&task.uid).is_some_and(|(_, retry)| !retry.is_due());
             if !rests && self.under_way.insert(task.uid.clone()) {
-                self.tasks.spawn(patch(self.nodes.clone(), self.inputs.clone(), tenure.clone(), task));
+                let (turns, nodes, inputs) = (self.turns.clone(), self.nodes.clone(), self.inputs.clone());
+                self.tasks.spawn(in_turn(turns, patch(nodes, inputs, tenure.clone(), task)));
             }
         }
     }
@@ -166,7 +172,7 @@ impl Finalizers {
 
     /// When something that failed may be tried again; nothing for what is being tried: its end is a message.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        if self.under_way.len() >= AT_A_TIME {
+        if self.under_way.len() >= LINED_UP {
             return None;
         }
         let resting = self.rests.iter().filter(|(uid, _)| !self.under_way.contains(*uid));
@@ -195,6 +201,12 @@ impl Finalizers {
 /// Nodes whose leaving somebody waits for.
 pub(super) fn watched<'a>(nodes: impl Iterator<Item = &'a Node>) -> impl Iterator<Item = &'a NodeUid> {
     nodes.filter(|node| node.finalizer).map(|node| &node.uid)
+}
+
+async fn in_turn(turns: Arc<Semaphore>, work: impl Future<Output = ()>) {
+    // It is never closed.
+    let _turn = turns.acquire_owned().await;
+    work.await;
 }
 
 async fn patch(nodes: Arc<dyn NodeWriter>, inputs: Inputs, tenure: Tenure, task: FinalizerTask) {
