@@ -3,8 +3,10 @@
 use anyhow::{Result, ensure};
 use tidegate_testbed::fleet::{Burst, Change, Fleet, FleetOptions, Told};
 
-/// The goal.
+/// The goal for a burst that comes at once.
 const APPLIES: f64 = 5.0;
+/// One that comes over seconds: nginx reloads once a second at most; and the beginning and the end of the burst.
+const ENDS: f64 = 3.0;
 
 /// Flips.
 #[derive(Debug, clap::Args)]
@@ -20,25 +22,36 @@ impl Flip {
         let mut fleet = Fleet::serving(FleetOptions { binary, ..FleetOptions::new(self.nodes) }).await?;
         // A little less than half: of more, a guard asks whether that is meant.
         let share = fleet.bulk.members().len() * 48 / 100;
-        println!("{} nodes live behind one nginx (goal: at most {APPLIES} applies for a burst)", self.nodes);
+        println!(
+            "{} nodes live behind one nginx (goal: at most {APPLIES} applies for a burst that comes at once, one a second for one that takes longer)",
+            self.nodes
+        );
         println!("| burst | told | taken within | live after | serving | commits | applies |");
         println!("|---|---|---|---|---|---|---|");
-        let mut most = 0.0_f64;
-        for told in [Told::AsTheyCome, Told::AtOnce] {
-            for change in [Change::Excluded(share), Change::Included(share)] {
-                most = most.max(row(&fleet.burst(change, told).await?));
+        let (there, back) = (Change::Excluded(share), Change::Included(share));
+        let bursts = [Told::AsTheyCome, Told::AtOnce].into_iter().flat_map(|told| [(there, told), (back, told)]);
+        let mass = [Change::AllFail, Change::AllWell].map(|change| (change, Told::AtOnce));
+        let mut missed = Vec::new();
+        for (change, told) in bursts.chain(mass) {
+            let burst = fleet.burst(change, told).await?;
+            show(&burst);
+            if burst.applies > limit(&burst) {
+                missed.push(format!("{change}, {told}: {} applies", burst.applies));
             }
         }
-        for change in [Change::AllFail, Change::AllWell] {
-            most = most.max(row(&fleet.burst(change, Told::AtOnce).await?));
-        }
-        ensure!(most <= APPLIES, "the goal is missed: {most} applies");
+        ensure!(missed.is_empty(), "the goal is missed: {}", missed.join("; "));
         Ok(())
     }
 }
 
-fn row(burst: &Burst) -> f64 {
+fn show(burst: &Burst) {
     let Burst { change, told, took, settled, applies, commits, serving } = burst;
     println!("| {change} | {told} | {took:.1?} | {settled:.1?} | {serving} | {commits} | {applies} |");
-    *applies
+}
+
+fn limit(burst: &Burst) -> f64 {
+    match burst.told {
+        Told::AtOnce => APPLIES,
+        Told::AsTheyCome => APPLIES.max((burst.took + burst.settled).as_secs_f64() + ENDS),
+    }
 }

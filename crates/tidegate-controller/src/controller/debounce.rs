@@ -9,6 +9,11 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(50);
 /// The longest that a change waits in a burst: half of nginx's floor between two reloads.
 const LIMIT: Duration = Duration::from_millis(500);
+/// A decision is followed by a rest of this many times as long: in a storm of events, of which each by itself changes nothing
+/// (thousands of finalizers), decisions about thousands of nodes must not take the time of everything else.
+const REST: u32 = 2;
+/// No rest is longer: a decision may have waited for its store.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 /// A burst is over when nothing was committed for this long.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -17,6 +22,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(super) struct Debounce {
     in_a_row: u32,
     last: Option<Instant>,
+    rests_until: Option<Instant>,
 }
 
 impl Debounce {
@@ -28,10 +34,16 @@ impl Debounce {
         self.last = Some(now);
     }
 
+    /// Notes a decision, committed or not, that took this long.
+    pub(super) fn decided(&mut self, took: Duration) {
+        self.rests_until = Some(Instant::now() + (took * REST).min(LONGEST_REST));
+    }
+
     /// When the next decision may be taken.
     pub(super) fn ready_at(&self) -> Option<Instant> {
         let backoff = Backoff { first: FIRST, limit: LIMIT };
-        self.last.map(|last| last + backoff.delay(self.in_a_row))
+        let gathered = self.last.map(|last| last + backoff.delay(self.in_a_row));
+        gathered.max(self.rests_until)
     }
 
     /// Whether a decision may be taken now.
@@ -43,6 +55,17 @@ impl Debounce {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_decision_that_took_long_is_followed_by_a_rest() {
+        let mut debounce = Debounce::default();
+        debounce.decided(Duration::from_millis(20));
+        assert_eq!(debounce.ready_at(), Some(Instant::now() + Duration::from_millis(40)));
+        debounce.decided(Duration::from_secs(3));
+        assert_eq!(debounce.ready_at(), Some(Instant::now() + LONGEST_REST));
+        debounce.decided(Duration::ZERO);
+        assert!(debounce.is_ready());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_two_seconds_is_eight_commits_and_the_first_waits_for_nothing() {

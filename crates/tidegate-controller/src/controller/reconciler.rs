@@ -140,7 +140,9 @@ impl Reconciler {
     async fn turn(&mut self) -> Result<(), ControllerError> {
         self.mind_the_office().await?;
         if self.must_decide() {
+            let started = Instant::now();
             self.decide().await?;
+            self.debounce.decided(started.elapsed());
         }
         self.gather.start_reads();
         self.claim.start(&self.tasks, &self.sender);
