@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate_core::backoff::Backoff;
 use tidegate_core::class::ErrorClass;
 use tidegate_core::desired::DesiredState;
+use tidegate_core::ids::NodeName;
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::Position;
 use tidegate_core::protocol::{AgentStatus, ApplyReport, EngineHealth, Failure, Live, LiveBackend, Outcome, Refusal};
@@ -72,6 +73,12 @@ impl Agent {
 
     pub(crate) fn live(&self) -> Option<&DesiredState> {
         self.live.as_deref()
+    }
+
+    /// Whose address it is, as far as the engine knows.
+    pub(crate) fn node_at(&self, address: IpAddr) -> Option<&NodeName> {
+        let mut pool = self.live.iter().flat_map(|s| s.pools.values().flatten());
+        pool.find(|b| b.address == address).map(|b| &b.node)
     }
 
     /// Open connections to this address.

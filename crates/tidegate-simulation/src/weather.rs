@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::fault::Fault;
 use crate::parties::{AgentId, ReplicaId};
 
-/// What a stalled watch had held back has arrived this long after it went on.
-const STALE_NEWS: Duration = Duration::from_secs(20);
+/// What a stalled watch had held back has arrived soon after it went on; if its correction got lost, the next LIST brings it
+/// (a minute and the time that it takes; seed 805).
+const STALE_NEWS: Duration = Duration::from_secs(75);
 
 /// The faults of this moment; everything that can fail asks here.
 #[derive(Debug, Default)]
