@@ -120,7 +120,9 @@ impl<'a> PlanInput<'a> {
 fn moved(input: &PlanInput<'_>, judged: &[Judged], holds: &[Hold]) -> Vec<Change> {
     let held: BTreeSet<&NodeUid> = holds.iter().map(|hold| &hold.uid).collect();
     let change = |(node, judged): (&Node, &Judged)| {
-        let member = input.membership.get(&node.uid).filter(|m| m.is_active() && held.contains(&node.uid))?;
+        // Nearly always nobody is held: asked first, it costs nothing.
+        let held = Some(&node.uid).filter(|uid| held.contains(uid))?;
+        let member = input.membership.get(held).filter(|member| member.is_active())?;
         if judged.addresses == member.addresses {
             return None;
         }

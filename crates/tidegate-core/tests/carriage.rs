@@ -15,11 +15,11 @@ use tidegate_core::carriage::{Apart, Demand};
 use tidegate_core::desired::{DesiredState, Listener};
 use tidegate_core::eligibility::Rule;
 use tidegate_core::follow::{Follow, FollowView, Instance, InstanceState, Target};
-use tidegate_core::guard::{Guard, OverrideChange};
+use tidegate_core::guard::Guard;
 use tidegate_core::ids::{ClusterName, ListenerName};
-use tidegate_core::log::{Decision, Phase};
+use tidegate_core::log::Phase;
 use tidegate_core::plan::Plan;
-use tidegate_core::position::{Position, Term};
+use tidegate_core::position::Position;
 use tidegate_core::selector::Selector;
 
 use InstanceState::{Ending, NotReady, Ready};
@@ -182,10 +182,7 @@ fn a_selector_with_a_typo_takes_nobody_out_until_an_operator_says_so() {
     assert!(plan.holds[0].reason.contains("none of pods app=ingress in namespace ingress is on this node"));
     assert_eq!(carriers(&world, "http").len(), 4);
 
-    let change = OverrideChange { guard: Guard::LargeDrop, until: at(600), by: "me".into(), why: String::new() };
-    let decision = Decision { overrides: vec![change], ..Decision::default() };
-    let entry = world.log.next_entry(Term(1), "test", at(11), decision);
-    world.log.append(&entry).unwrap();
+    lets_through(&mut world, Guard::LargeDrop, 11, 589);
     let plan = world.step(at(12));
     assert_eq!(guards(&plan), [Guard::NeverEmpty].into(), "but never all of them");
     set(&mut world, 3, Ready);
@@ -319,9 +316,7 @@ fn the_only_node_with_the_ingress_serves_until_it_has_left_and_then_nobody_is_be
     for n in 2..=3 {
         pods(&mut world).forget(&format!("ingress/p{n}"));
     }
-    let change = OverrideChange { guard: Guard::LargeDrop, until: at(60), by: "me".into(), why: String::new() };
-    let decision = Decision { overrides: vec![change], ..Decision::default() };
-    world.log.append(&world.log.next_entry(Term(1), "test", at(5), decision)).unwrap();
+    lets_through(&mut world, Guard::LargeDrop, 5, 55);
     world.step(at(10));
     assert_eq!(carriers(&world, "http"), ["w1"]);
 

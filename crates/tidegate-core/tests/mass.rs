@@ -9,11 +9,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use support::*;
 use tidegate_core::eligibility::{Class, Rule};
-use tidegate_core::guard::{Guard, OverrideChange};
-use tidegate_core::log::{Decision, Phase};
+use tidegate_core::guard::Guard;
+use tidegate_core::log::Phase;
 use tidegate_core::node::ConditionStatus::{False, Unknown};
 use tidegate_core::plan::Plan;
-use tidegate_core::position::Term;
 
 fn workers(count: u8) -> World {
     let nodes: Vec<_> = (0..count).map(|n| worker(&format!("w{n}"), &format!("10.0.0.{n}"))).collect();
@@ -39,13 +38,6 @@ fn held(plan: &Plan) -> BTreeMap<Guard, usize> {
         *held.entry(hold.guard).or_default() += 1;
     }
     held
-}
-
-fn lets_through(world: &mut World, guard: Guard, seconds: i64, lasts: i64) {
-    let change = OverrideChange { guard, until: at(seconds + lasts), by: "ann@ops".into(), why: "rack 4".into() };
-    let decision = Decision { overrides: vec![change], ..Decision::default() };
-    let entry = world.log.next_entry(Term(1), "test", at(seconds), decision);
-    world.log.append(&entry).unwrap();
 }
 
 #[test]

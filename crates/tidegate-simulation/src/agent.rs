@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tidegate_core::backoff::Backoff;
 use tidegate_core::class::ErrorClass;
-use tidegate_core::desired::DesiredState;
-use tidegate_core::ids::NodeName;
+use tidegate_core::desired::{Backend, DesiredState};
 use tidegate_core::mutant::{Mutant, planted};
 use tidegate_core::position::Position;
 use tidegate_core::protocol::{AgentStatus, ApplyReport, EngineHealth, Failure, Live, LiveBackend, Outcome, Refusal};
@@ -75,17 +74,14 @@ impl Agent {
         self.live.as_deref()
     }
 
-    /// Whose address it is, as far as the engine knows.
-    pub(crate) fn node_at(&self, address: IpAddr) -> Option<&NodeName> {
-        let mut pool = self.live.iter().flat_map(|s| s.pools.values().flatten());
-        pool.find(|b| b.address == address).map(|b| &b.node)
+    /// What the engine has at this address.
+    pub(crate) fn backend_at(&self, address: IpAddr) -> Option<&Backend> {
+        self.live.iter().flat_map(|s| s.pools.values().flatten()).find(|b| b.address == address)
     }
 
     /// Open connections to this address.
     pub(crate) fn connections(&self, address: IpAddr, now: Duration) -> u64 {
-        let pool = self.live.iter().flat_map(|s| s.pools.values().flatten());
-        let backend = pool.into_iter().find(|b| b.address == address);
-        match backend {
+        match self.backend_at(address) {
             None => 0,
             Some(backend) if backend.is_active() => BUSY,
             Some(_) => u64::from(self.ends.get(&address).is_some_and(|end| now < *end)),
@@ -95,7 +91,7 @@ impl Agent {
     pub(crate) fn status(&self, now: Duration) -> AgentStatus {
         let backends = self.live.iter().flat_map(|s| s.pools.iter());
         let backends = backends.flat_map(|(listener, pool)| pool.iter().map(move |b| (listener, b)));
-        let backend = |(listener, b): (&_, &tidegate_core::desired::Backend)| LiveBackend {
+        let backend = |(listener, b): (&_, &Backend)| LiveBackend {
             listener: Clone::clone(listener),
             node: b.node.clone(),
             address: b.address,

@@ -6,6 +6,7 @@ mod lease;
 mod publisher;
 mod source;
 mod store;
+mod watch;
 mod writer;
 
 use std::sync::Arc;

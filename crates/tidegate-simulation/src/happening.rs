@@ -57,7 +57,7 @@ pub(crate) fn plan_happenings(dice: &mut Dice, end: Duration) -> Vec<(Duration, 
     plan
 }
 
-fn any_slot(dice: &mut Dice) -> Slot {
+pub(crate) fn any_slot(dice: &mut Dice) -> Slot {
     Slot(u8::try_from(dice.below(u64::from(SLOTS))).unwrap_or(0))
 }
 

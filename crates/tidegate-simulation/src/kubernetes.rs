@@ -1,6 +1,6 @@
 //! The API server's truth: Nodes with finalizers, the Lease, and who watches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tidegate_controller::WatchEvent;
@@ -9,17 +9,10 @@ use tidegate_core::lease::{LeaseRecord, LeaseWrite, SeenLease};
 use tidegate_core::node::Node;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::fault::Fault;
 use crate::oracle::Oracle;
 use crate::parties::ReplicaId;
+use crate::watchers::Watchers;
 use crate::world::State;
-
-/// One watch of the Nodes.
-#[derive(Debug)]
-struct Watcher {
-    replica: ReplicaId,
-    events: UnboundedSender<WatchEvent>,
-}
 
 #[derive(Debug)]
 struct StoredLease {
@@ -32,7 +25,7 @@ struct StoredLease {
 #[derive(Debug, Default)]
 pub(crate) struct Kubernetes {
     nodes: BTreeMap<NodeName, Node>,
-    watchers: Vec<Watcher>,
+    watchers: Watchers<WatchEvent>,
     lease: Option<StoredLease>,
     vacancies: Vec<UnboundedSender<()>>,
     pub(crate) replicas: BTreeMap<String, jiff::Timestamp>,
@@ -46,7 +39,7 @@ impl Kubernetes {
     }
 
     pub(crate) fn watch(&mut self, replica: ReplicaId, events: UnboundedSender<WatchEvent>) {
-        self.watchers.push(Watcher { replica, events });
+        self.watchers.watch(replica, events);
     }
 
     pub(crate) fn watch_vacancies(&mut self, words: UnboundedSender<()>) {
@@ -59,6 +52,12 @@ impl Kubernetes {
 }
 
 impl State {
+    /// The names of those nodes that exist.
+    pub(crate) fn names(&self, uids: &BTreeSet<NodeUid>) -> BTreeSet<NodeName> {
+        let nodes = self.cluster.nodes.values().filter(|node| uids.contains(&node.uid));
+        nodes.map(|node| node.name.clone()).collect()
+    }
+
     /// A node appears or changes.
     pub(crate) fn apply_node(&mut self, node: Node) {
         self.cluster.nodes.insert(node.name.clone(), node.clone());
@@ -116,20 +115,14 @@ impl State {
             WatchEvent::Deleted(name, uid) => self.trace.note(now, format_args!("node {name} ({uid}) is gone")),
             WatchEvent::Listed(_) => {}
         }
-        let weather = &self.weather;
-        self.cluster.watchers.retain(|watcher| {
-            let lost = weather.has(Fault::WatchDrops { replica: watcher.replica });
-            if lost { !watcher.events.is_closed() } else { watcher.events.send(event.clone()).is_ok() }
-        });
+        self.cluster.watchers.tell(event, &self.weather);
         self.oracle.sees(&self.cluster.nodes, now);
     }
 
     /// 410 Gone: the watches of one controller begin anew.
     pub(crate) fn break_watches(&mut self, replica: ReplicaId) {
         let nodes: Vec<Node> = self.cluster.nodes.values().cloned().collect();
-        for watcher in self.cluster.watchers.iter().filter(|w| w.replica == replica) {
-            drop(watcher.events.send(WatchEvent::Listed(nodes.clone())));
-        }
+        self.cluster.watchers.tell_one(replica, &WatchEvent::Listed(nodes));
     }
 
     /// A write of the Lease, begun at `started`, has arrived.

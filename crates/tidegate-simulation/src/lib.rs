@@ -29,6 +29,7 @@ mod sweep;
 mod trace;
 mod trip;
 mod violation;
+mod watchers;
 mod weather;
 mod world;
 

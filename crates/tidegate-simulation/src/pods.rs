@@ -10,8 +10,9 @@ use tidegate_core::selector::Selector;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::dice::Dice;
-use crate::fault::Fault;
+use crate::happening::any_slot;
 use crate::parties::{ReplicaId, SLOTS, Slot};
+use crate::watchers::Watchers;
 use crate::world::State;
 
 /// What listener `web` follows.
@@ -26,17 +27,11 @@ struct Pod {
     state: InstanceState,
 }
 
-#[derive(Debug)]
-struct Watcher {
-    replica: ReplicaId,
-    events: UnboundedSender<FollowEvent>,
-}
-
 /// What the API server keeps of them.
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
     by_node: BTreeMap<NodeName, Pod>,
-    watchers: Vec<Watcher>,
+    watchers: Watchers<FollowEvent>,
     born: u32,
 }
 
@@ -59,7 +54,7 @@ pub(crate) fn plan_pods(dice: &mut Dice, end: Duration) -> Vec<(Duration, PodHap
     let mut at = Duration::from_secs(40);
     while at < end {
         at += dice.seconds(30, 180);
-        let slot = Slot(u8::try_from(dice.below(u64::from(SLOTS))).unwrap_or(0));
+        let slot = any_slot(dice);
         match dice.below(8) {
             0..=3 => restart(dice, slot, at, &mut plan),
             4 => {
@@ -72,19 +67,21 @@ pub(crate) fn plan_pods(dice: &mut Dice, end: Duration) -> Vec<(Duration, PodHap
             5 => {
                 // Everywhere at once: a new image that does not start.
                 let back = at + dice.seconds(5, 90);
-                for slot in (0..SLOTS).map(Slot) {
-                    plan.extend([(at, PodHappening::Ready(slot, false)), (back, PodHappening::Ready(slot, true))]);
-                }
+                plan.extend((0..SLOTS).map(Slot).flat_map(|slot| unready(slot, at, back)));
             }
             _ => {
                 let back = at + dice.seconds(1, 60);
-                plan.extend([(at, PodHappening::Ready(slot, false)), (back, PodHappening::Ready(slot, true))]);
+                plan.extend(unready(slot, at, back));
             }
         }
     }
     plan.retain(|(at, _)| *at < end);
     plan.sort_by_key(|(at, _)| *at);
     plan
+}
+
+fn unready(slot: Slot, at: Duration, back: Duration) -> [(Duration, PodHappening); 2] {
+    [(at, PodHappening::Ready(slot, false)), (back, PodHappening::Ready(slot, true))]
 }
 
 /// As a DaemonSet with `maxUnavailable` does it: the successor comes once the pod is no more.
@@ -106,7 +103,7 @@ impl Pods {
     }
 
     pub(crate) fn watch(&mut self, replica: ReplicaId, events: UnboundedSender<FollowEvent>) {
-        self.watchers.push(Watcher { replica, events });
+        self.watchers.watch(replica, events);
     }
 
     /// How the pod of each node is.
@@ -166,11 +163,7 @@ impl State {
     }
 
     fn tell_pod_watchers(&mut self, event: &FollowEvent) {
-        let weather = &self.weather;
-        self.pods.watchers.retain(|watcher| {
-            let lost = weather.has(Fault::WatchDrops { replica: watcher.replica });
-            if lost { !watcher.events.is_closed() } else { watcher.events.send(event.clone()).is_ok() }
-        });
+        self.pods.watchers.tell(event, &self.weather);
         let (states, now) = (self.pods.states(), self.now());
         self.oracle.sees_pods(&states, now);
     }
@@ -178,11 +171,7 @@ impl State {
     /// Nobody can tell who should carry a listener of which no pod is Ready on a node that is well.
     pub(crate) fn ensure_some_pod_is_ready(&mut self) {
         let now = self.now();
-        let well: Vec<NodeName> = {
-            let uids = self.oracle.well_for(Duration::ZERO, now);
-            let nodes = self.cluster.nodes().values().filter(|node| uids.contains(&node.uid));
-            nodes.map(|node| node.name.clone()).collect()
-        };
+        let well = self.names(&self.oracle.well_for(Duration::ZERO, now));
         if well.iter().any(|node| self.pods.by_node.get(node).is_some_and(|pod| pod.state == InstanceState::Ready)) {
             return;
         }

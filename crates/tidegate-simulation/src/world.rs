@@ -107,7 +107,7 @@ impl State {
     pub(crate) fn connections(&self, member: &Member) -> u64 {
         let now = self.now();
         // Its address may be another node's by now, and so are the connections there (seed 261).
-        let own = |agent: &Agent, a| agent.node_at(a).is_none_or(|node| *node == member.node);
+        let own = |agent: &Agent, a| agent.backend_at(a).is_none_or(|backend| backend.node == member.node);
         let to = |agent: &Agent| {
             member.addresses.iter().filter(|a| own(agent, **a)).map(|a| agent.connections(*a, now)).sum::<u64>()
         };

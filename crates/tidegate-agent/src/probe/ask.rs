@@ -1,8 +1,9 @@
-//! What is asked of one backend over a connection that stands.
+//! One question to one backend, and what is asked over a connection that stands.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Empty;
@@ -16,10 +17,10 @@ use tidegate_core::probe::{Answer, Check, HttpPath, Target};
 use tidegate_core::time::human;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::knock::Question;
+use super::schedule::Turn;
 use super::trust::anybody;
 
 /// What this machine says when it cannot even send a question.
@@ -34,6 +35,21 @@ const OWN_TROUBLE: [Errno; 9] = [
     Errno::ACCESS,
     Errno::PERM,
 ];
+
+/// One question to one backend.
+#[derive(Debug)]
+pub struct Question {
+    pub turn: Turn,
+    pub target: Arc<Target>,
+    pub started: Instant,
+}
+
+impl Question {
+    /// When it is too late for an answer.
+    pub fn deadline(&self) -> Instant {
+        self.started + self.target.pace.timeout
+    }
+}
 
 /// Asks; answers before the question's deadline.
 pub async fn ask(question: &Question, socket: OwnedFd) -> Answer {

@@ -7,38 +7,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
-use tidegate_core::probe::Target;
 use tokio::time::Instant;
 
-use super::ask::Trouble;
-use super::schedule::Turn;
+use super::ask::{Question, Trouble};
 use super::source::Sources;
 
 /// From the start to the first look, and at least from one look to the next: the runtime's timers are no finer.
 const LOOK: Duration = Duration::from_millis(1);
 /// The next look comes after this part of the time that has passed since the start.
 const PART_OF_AGE: u32 = 8;
-
-/// One question to one backend.
-#[derive(Clone, Debug)]
-pub struct Question {
-    pub turn: Turn,
-    pub target: Arc<Target>,
-    pub started: Instant,
-}
-
-impl Question {
-    /// When it is too late for an answer.
-    pub fn deadline(&self) -> Instant {
-        self.started + self.target.pace.timeout
-    }
-}
 
 /// Begins with a connection; whether it stands is for [`Knocks::look`] to find out.
 #[derive(Debug)]
@@ -78,11 +60,14 @@ impl Knocks {
     /// Looks at those that are due, and gives back whose fate is known: a connection that stands, or why there is none.
     pub fn look(&mut self, now: Instant) -> Vec<(Question, Result<OwnedFd, Trouble>)> {
         let due: Vec<Knock> = self.0.extract_if(.., |knock| knock.look_at <= now).collect();
+        if due.is_empty() {
+            return Vec::new();
+        }
         let mut known = Vec::with_capacity(due.len());
-        for (knock, seen) in seen(&due).into_iter().zip(due).map(|(seen, knock)| (knock, seen)) {
+        let seen = seen(&due);
+        for (knock, seen) in due.into_iter().zip(seen) {
             match knock.fate(seen, now) {
-                Some(Ok(())) => known.push((knock.question, Ok(knock.socket))),
-                Some(Err(trouble)) => known.push((knock.question, Err(trouble))),
+                Some(fate) => known.push((knock.question, fate.map(|()| knock.socket))),
                 None => self.0.push(knock.later(now)),
             }
         }

@@ -13,8 +13,8 @@ use tidegate_core::protocol::Sickness;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::ask::ask;
-use super::knock::{Knocks, Question};
+use super::ask::{Question, ask};
+use super::knock::Knocks;
 use super::schedule::{Schedule, Turn};
 use super::source::Sources;
 

@@ -150,11 +150,10 @@ impl Pass<'_> {
 
     /// Those whose drain began for what now seems to befall everyone carry it again, as with nodes (decision 29).
     fn recall(&self, wishes: &Wishes<'_>, steps: &mut BTreeMap<NodeUid, Vec<Step>>) {
-        for (uid, member) in self.members.members().iter().filter(|(_, member)| member.is_active()) {
-            let Some(apart) = member.apart.get(&self.demand.listener) else { continue };
-            let drains = apart.deadline.is_some_and(|deadline| deadline > self.input.now);
-            let Wish::Part(rule, reason) = wishes.about(member) else { continue };
-            if drains && [apart.rule, rule].iter().all(|rule| rule.class() == Class::Involuntary) {
+        let observed = |rule: Rule| rule.class() == Class::Involuntary;
+        let drains = |apart: &Apart| apart.deadline.is_some_and(|deadline| deadline > self.input.now);
+        for (uid, apart, rule, reason) in self.apart_of_now(wishes) {
+            if observed(rule) && apart.is_some_and(|apart| drains(apart) && observed(apart.rule)) {
                 let observation = format!("all seem to fail at once, so its drain is cancelled; {reason}");
                 steps.entry(uid.clone()).or_default().push(self.step(None, rule, observation));
             }
@@ -164,10 +163,10 @@ impl Pass<'_> {
     /// Whoever carried it last is leaving as a node, or nobody ever did: then those with a pod that is not Ready are better
     /// than none, and without them those whose pod is being ended. Guard *never-empty* keeps them until one is Ready.
     fn make_do(&self, wishes: &Wishes<'_>, steps: &mut BTreeMap<NodeUid, Vec<Step>>) {
-        let apart: Vec<(&NodeUid, Rule, String)> = self.apart_of_now(wishes).collect();
+        let apart: Vec<_> = self.apart_of_now(wishes).collect();
         let better =
-            [Rule::PodNotReady, Rule::PodEnding].into_iter().find(|r| apart.iter().any(|(_, rule, _)| rule == r));
-        for (uid, rule, reason) in apart.into_iter().filter(|(_, rule, _)| Some(*rule) == better) {
+            [Rule::PodNotReady, Rule::PodEnding].into_iter().find(|r| apart.iter().any(|(.., rule, _)| rule == r));
+        for (uid, _, rule, reason) in apart.into_iter().filter(|(.., rule, _)| Some(*rule) == better) {
             let observation = format!("no other node carries it; {reason}");
             let steps = steps.entry(uid.clone()).or_default();
             // What was decided about a new one, or about the end of a drain, is not so any more.
@@ -176,8 +175,9 @@ impl Pass<'_> {
         }
     }
 
-    /// Active members that do not carry it, or are new, and should not, with the rule and the reason of this moment.
-    fn apart_of_now(&self, wishes: &Wishes<'_>) -> impl Iterator<Item = (&NodeUid, Rule, String)> {
+    /// Active members that do not carry it (as recorded), or are new, and should not, with the rule and the reason of this
+    /// moment.
+    fn apart_of_now(&self, wishes: &Wishes<'_>) -> impl Iterator<Item = (&NodeUid, Option<&Apart>, Rule, String)> {
         let active = self.members.members().iter().filter(|(_, member)| member.is_active());
         active.filter_map(|(uid, member)| {
             let apart = member.apart.get(&self.demand.listener);
@@ -185,8 +185,8 @@ impl Pass<'_> {
                 return None;
             }
             match wishes.about(member) {
-                Wish::Part(rule, reason) => Some((uid, rule, reason)),
-                Wish::NotKnown(reason) => Some((uid, apart?.rule, reason)),
+                Wish::Part(rule, reason) => Some((uid, apart, rule, reason)),
+                Wish::NotKnown(reason) => Some((uid, apart, apart?.rule, reason)),
                 Wish::Carry(_) => None,
             }
         })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_core::follow::{Follow, FollowView};
-use tidegate_core::guard::{Freshness, Removals, Suspicion};
+use tidegate_core::guard::{Freshness, Guard, OverrideChange, Removals, Suspicion};
 use tidegate_core::ids::{NodeName, NodeUid};
 use tidegate_core::log::{Decision, LogState, Phase};
 use tidegate_core::node::{AddressType, Condition, ConditionStatus, Node, NodeAddress};
@@ -154,4 +154,12 @@ impl World {
     pub fn phases(&self, nodes: &[&str]) -> Vec<Phase> {
         nodes.iter().map(|n| self.phase(n)).collect()
     }
+}
+
+/// An operator overrides a guard, from then on for this long.
+pub fn lets_through(world: &mut World, guard: Guard, seconds: i64, lasts: i64) {
+    let change = OverrideChange { guard, until: at(seconds + lasts), by: "ann@ops".into(), why: "rack 4".into() };
+    let decision = Decision { overrides: vec![change], ..Decision::default() };
+    let entry = world.log.next_entry(Term(1), "test", at(seconds), decision);
+    world.log.append(&entry).unwrap();
 }

@@ -7,9 +7,9 @@ use tidegate_core::follow::Follow;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::source::{STALL_STEP, stalls};
-use super::unanswered;
+use super::{unanswered, watch};
 use crate::caller::Caller;
+use crate::world::State;
 
 /// From a LIST that failed to the next.
 const RETRY: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ async fn go_on(caller: Caller, resync: Duration, out: mpsc::Sender<FollowEvent>)
         };
         drop(out.send(FollowEvent::Watching).await);
         // What is on its way when the time has come is in the next LIST.
-        drop(timeout_at(started + resync, carry(&caller, &mut events, &out)).await);
+        drop(timeout_at(started + resync, watch::carry(&caller, &mut events, &out, |event| event)).await);
     }
 }
 
@@ -47,7 +47,7 @@ async fn list(
 ) -> Option<mpsc::UnboundedReceiver<FollowEvent>> {
     let (replica, began) = (caller.life.replica, caller.world.now());
     let (sender, events) = mpsc::unbounded_channel();
-    let read = move |state: &mut crate::world::State| {
+    let read = move |state: &mut State| {
         state.pods.watch(replica, sender);
         state.pods.objects()
     };
@@ -60,23 +60,4 @@ async fn list(
     }
     out.send(FollowEvent::Listed { started, objects }).await.ok()?;
     Some(events)
-}
-
-/// Brings events to the process, in their order, when they get through.
-async fn carry(caller: &Caller, events: &mut mpsc::UnboundedReceiver<FollowEvent>, out: &mpsc::Sender<FollowEvent>) {
-    while let Some(event) = events.recv().await {
-        let mut waited = false;
-        while stalls(&mut caller.world.state(), caller.life.replica) {
-            waited = true;
-            sleep(STALL_STEP).await;
-        }
-        if !waited && events.is_empty() {
-            let lag = caller.world.state().network.millis(1, 20);
-            sleep(lag).await;
-        }
-        caller.life.gate().await;
-        if out.send(event).await.is_err() {
-            return;
-        }
-    }
 }

@@ -1,22 +1,16 @@
 //! LIST, GET and watch of the Nodes, with everything that an API server and a network do to them.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use tidegate_controller::{ApiFailure, NodeSource, Observation, SourceError, WatchEvent};
 use tidegate_core::ids::NodeName;
 use tidegate_core::node::Node;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
-use super::unanswered;
+use super::{unanswered, watch};
 use crate::caller::Caller;
 use crate::fault::Fault;
 use crate::parties::ReplicaId;
 use crate::world::State;
-
-/// How often a watch that stalls, or has no connection, looks whether that is over.
-pub(super) const STALL_STEP: Duration = Duration::from_millis(500);
 
 pub(super) struct SimulatedSource(pub(super) Caller);
 
@@ -43,7 +37,7 @@ impl NodeSource for SimulatedSource {
     }
 
     fn watch(&self) -> mpsc::Receiver<Observation> {
-        let (sender, events) = mpsc::unbounded_channel();
+        let (sender, mut events) = mpsc::unbounded_channel();
         let (out, receiver) = mpsc::channel(1024);
         {
             let mut state = self.0.world.state();
@@ -51,7 +45,8 @@ impl NodeSource for SimulatedSource {
             drop(sender.send(WatchEvent::Listed(nodes)));
             state.cluster.watch(self.0.life.replica, sender);
         }
-        tokio::spawn(carry(self.0.clone(), events, out));
+        let caller = self.0.clone();
+        tokio::spawn(async move { watch::carry(&caller, &mut events, &out, Observation::now).await });
         receiver
     }
 }
@@ -65,28 +60,4 @@ fn list(state: &mut State, replica: ReplicaId) -> Vec<Node> {
         return Vec::new();
     }
     nodes.into_iter().filter(|_| !state.network.one_in(3)).collect()
-}
-
-/// Brings events to the process, in their order, when they get through.
-async fn carry(caller: Caller, mut events: mpsc::UnboundedReceiver<WatchEvent>, out: mpsc::Sender<Observation>) {
-    let replica = caller.life.replica;
-    while let Some(event) = events.recv().await {
-        let mut waited = false;
-        while stalls(&mut caller.world.state(), replica) {
-            waited = true;
-            sleep(STALL_STEP).await;
-        }
-        if !waited && events.is_empty() {
-            let lag = caller.world.state().network.millis(1, 20);
-            sleep(lag).await;
-        }
-        caller.life.gate().await;
-        if out.send(Observation::now(event)).await.is_err() {
-            return;
-        }
-    }
-}
-
-pub(super) fn stalls(state: &mut State, replica: ReplicaId) -> bool {
-    state.weather.has(Fault::WatchStalls { replica }) || state.weather.api_cut(replica).is_some()
 }

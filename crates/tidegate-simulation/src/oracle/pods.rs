@@ -9,7 +9,7 @@ use tidegate_core::ids::NodeName;
 use tidegate_core::log::{Change, LogEntry};
 use tidegate_core::membership::Member;
 
-use super::record::{FRESH, OLDEST_NEWS, Offer};
+use super::record::{OLDEST_NEWS, Offer};
 use super::{Moment, Oracle};
 use crate::settings::web;
 use crate::violation::Invariant;
@@ -62,7 +62,7 @@ impl Oracle {
         }
         self.counts.partings += 1;
         let (node, rule) = (&change.node, apart.rule);
-        if !is_recent(offer) {
+        if !offer.trusts(offer.listed_pods) {
             let detail = format_args!("{node} left web by rule {rule}; its LIST began at {:?}", offer.listed_pods);
             moment.accuse(Invariant::StaleTakesNothing, detail);
         }
@@ -77,7 +77,7 @@ impl Oracle {
 
     /// Whoever has a pod, Ready or not, is better than nobody.
     pub(super) fn judge_last_carrier(&self, moment: &mut Moment<'_>, entry: &LogEntry, offer: &Offer, carried: usize) {
-        if carried == 0 || self.carriers() > 0 || offer.watch_lags || !is_recent(offer) {
+        if carried == 0 || self.carriers() > 0 || offer.watch_lags || !offer.trusts(offer.listed_pods) {
             return;
         }
         let long = |node: &NodeName| self.pods.get(node).is_some_and(|known| known.there + OLDEST_NEWS < offer.at);
@@ -87,8 +87,4 @@ impl Oracle {
             moment.accuse(Invariant::NeverEmpty, detail);
         }
     }
-}
-
-fn is_recent(offer: &Offer) -> bool {
-    offer.listed_pods.is_some_and(|listed| listed + FRESH >= offer.at)
 }

@@ -14,7 +14,7 @@ use super::{Moment, Oracle};
 use crate::violation::Invariant;
 
 /// A LIST counts as recent up to this age (guard G0: one and a half resyncs), and a breath for the way.
-pub(super) const FRESH: Duration = Duration::from_millis(91_000);
+const FRESH: Duration = Duration::from_millis(91_000);
 /// The oldest news that a controller with a working watch may act on.
 pub(super) const OLDEST_NEWS: Duration = Duration::from_secs(150);
 
@@ -28,6 +28,13 @@ pub(super) struct Offer {
     pub(super) listed_pods: Option<Duration>,
     /// Whether its watch may tell old news.
     pub(super) watch_lags: bool,
+}
+
+impl Offer {
+    /// Whether a LIST that had been begun then was recent enough to act on.
+    pub(super) fn trusts(&self, listed: Option<Duration>) -> bool {
+        listed.is_some_and(|listed| listed + FRESH >= self.at)
+    }
 }
 
 /// Open connections to a member, over all load balancers.
@@ -136,8 +143,7 @@ impl Oracle {
         if matches!(rule, Rule::Gone | Rule::Replaced) && existing.is_some() {
             moment.accuse(Invariant::GoneIsGone, format_args!("{node} went by rule {rule}, but exists"));
         }
-        let fresh = offer.listed.is_some_and(|listed| listed + FRESH >= offer.at);
-        if (rule.class() == Class::Involuntary || rule == Rule::Gone) && !fresh {
+        if (rule.class() == Class::Involuntary || rule == Rule::Gone) && !offer.trusts(offer.listed) {
             let detail = format_args!("{node} went by rule {rule}; the last LIST began at {:?}", offer.listed);
             moment.accuse(Invariant::StaleTakesNothing, detail);
         }

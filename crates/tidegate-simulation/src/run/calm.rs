@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_core::desired::DesiredState;
 use tidegate_core::eligibility::Class;
 use tidegate_core::guard::Guard;
-use tidegate_core::ids::{ListenerName, NodeName, NodeUid};
+use tidegate_core::ids::{ListenerName, NodeName};
 use tidegate_core::log::Phase;
 use tidegate_core::status::NodeStatus;
 use tidegate_core::time::elapsed;
@@ -17,7 +17,7 @@ use crate::parties::AgentId;
 use crate::replica::Replica;
 use crate::settings::{http, web};
 use crate::violation::Invariant;
-use crate::world::{State, wall_at};
+use crate::world::wall_at;
 
 /// Within this after the last trouble of the controllers there is one leader (20 s), and a look comes every 5 s.
 const ELECTED: Duration = Duration::from_secs(20);
@@ -53,7 +53,7 @@ impl Run {
         let kept_at_web: BTreeSet<NodeName> = which(&|node| is_kept(node) || is_kept_at(node, &web()));
         let mut state = self.world.state();
         state.oracle.counts.calm_checks += 1;
-        let wanted = names(&state, &state.oracle.well_for(JOINED, now));
+        let wanted = state.names(&state.oracle.well_for(JOINED, now));
         let ready = state.oracle.ready_for(JOINED, now);
         let carriers: BTreeSet<NodeName> = wanted.intersection(&ready).cloned().collect();
         let position = state.oracle.log().position;
@@ -131,7 +131,7 @@ impl Run {
         let now = self.world.now();
         let mut state = self.world.state();
         state.oracle.counts.calm_checks += 1;
-        let wanted = names(&state, &state.oracle.well_for(PEACE, now));
+        let wanted = state.names(&state.oracle.well_for(PEACE, now));
         let ready = state.oracle.ready_for(PEACE, now);
         let agents: Vec<AgentId> = state.agents.keys().copied().collect();
         for agent in agents {
@@ -149,11 +149,6 @@ impl Run {
             }
         }
     }
-}
-
-fn names(state: &State, uids: &BTreeSet<NodeUid>) -> BTreeSet<NodeName> {
-    let nodes = state.cluster.nodes().values().filter(|n| uids.contains(&n.uid));
-    nodes.map(|n| n.name.clone()).collect()
 }
 
 /// A guard keeps it in though its rule says otherwise. A stale view is no such guard: the faults are over.

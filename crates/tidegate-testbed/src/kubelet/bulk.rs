@@ -16,6 +16,8 @@ use crate::deadline;
 
 /// 950 POST/s and 750 PATCH/s were seen with this; more does not help on two cores.
 const IN_FLIGHT: usize = 8;
+/// Its value is the prefix of the set.
+const LABEL: &str = "tidegate.io/testbed-bulk";
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A node of a bulk set.
@@ -46,7 +48,7 @@ impl Bulk {
     /// Creates `count` Ready nodes `<prefix>-0...` with addresses from 10.128.0.0/9.
     pub async fn create(client: Client, prefix: &str, count: u32, size: Size) -> Result<Self> {
         let nodes = Api::<Node>::all(client);
-        let labels = &BTreeMap::from([("tidegate.io/testbed-bulk".to_owned(), prefix.to_owned())]);
+        let labels = &BTreeMap::from([(LABEL.to_owned(), prefix.to_owned())]);
         let members = (0..count).map(|index| BulkNode { name: format!("{prefix}-{index}"), address: address(index) });
         let bulk = Self { nodes, prefix: prefix.to_owned(), members: members.collect() };
         let nodes = &bulk.nodes;
@@ -86,8 +88,7 @@ impl Bulk {
 
     /// Waits until every node carries this finalizer.
     pub async fn wait_held(&self, finalizer: &str, limit: Duration) -> Result<()> {
-        let selector = format!("tidegate.io/testbed-bulk={}", self.prefix);
-        let which = &ListParams::default().labels(&selector);
+        let which = &self.which();
         let held = |meta: &ObjectMeta| meta.finalizers.iter().flatten().any(|name| name == finalizer);
         deadline::until("finalizers on every node", limit, || async {
             // Thousands of answers: the API server has patches to take meanwhile.
@@ -106,10 +107,13 @@ impl Bulk {
 
     /// Deletes the whole set in one request.
     pub async fn delete(self) -> Result<()> {
-        let selector = format!("tidegate.io/testbed-bulk={}", self.prefix);
-        let which = ListParams::default().labels(&selector);
-        self.nodes.delete_collection(&DeleteParams::default(), &which).await?;
+        self.nodes.delete_collection(&DeleteParams::default(), &self.which()).await?;
         Ok(())
+    }
+
+    /// Selects the whole set.
+    fn which(&self) -> ListParams {
+        ListParams::default().labels(&format!("{LABEL}={}", self.prefix))
     }
 }
 
