@@ -116,12 +116,12 @@ impl<'a> PlanInput<'a> {
 }
 
 /// New addresses of members that a guard keeps: what is held is the node, and its former address may be another's by now
-/// (seed 796 of the simulation).
+/// (seed 796 of the simulation). One that an operator drained is wanted nowhere, so at no new address either.
 fn moved(input: &PlanInput<'_>, judged: &[Judged], holds: &[Hold]) -> Vec<Change> {
     let held: BTreeSet<&NodeUid> = holds.iter().map(|hold| &hold.uid).collect();
     let change = |(node, judged): (&Node, &Judged)| {
         // Nearly always nobody is held: asked first, it costs nothing.
-        let held = Some(&node.uid).filter(|uid| held.contains(uid))?;
+        let held = Some(&node.uid).filter(|uid| held.contains(uid) && input.orders.get(uid).is_none())?;
         let member = input.membership.get(held).filter(|member| member.is_active())?;
         if judged.addresses == member.addresses {
             return None;

@@ -12,6 +12,7 @@ use tidegate_core::eligibility::{Class, Rule};
 use tidegate_core::guard::Guard;
 use tidegate_core::log::Phase;
 use tidegate_core::node::ConditionStatus::{False, Unknown};
+use tidegate_core::order::OrderKind;
 use tidegate_core::plan::Plan;
 
 fn workers(count: u8) -> World {
@@ -182,6 +183,16 @@ fn a_node_that_is_held_moves_with_its_address_which_may_be_anothers_by_now() {
     assert_eq!((&member("u-w0").addresses, &member("u-w1").addresses), (&vec![ip("10.0.0.1")], &vec![ip("10.0.0.0")]));
     assert_eq!((member("u-w0").rule, member("u-w0").retiring.len()), (Rule::Eligible, 1));
     assert!(world.plan(FRESH, at(11)).changes.is_empty());
+}
+
+#[test]
+fn a_node_that_an_operator_drained_is_served_at_no_new_address_while_it_is_held() {
+    let mut world = workers(1);
+    world.order(OrderKind::Drain, "w0", at(10));
+    world.view.observe(worker("w0", "10.0.0.6"));
+    let plan = world.step(at(11));
+    assert_eq!(held(&plan), [(Guard::NeverEmpty, 1)].into());
+    assert_eq!(plan.changes, [], "found by random histories of tests/guards.rs");
 }
 
 #[test]
