@@ -194,7 +194,8 @@ impl Reconciler {
             }
             Input::Counted => self.counted(),
             Input::Ahead { balancer, position } => self.go_past(&balancer, position).await?,
-            Input::Fenced { holder, found } if self.record.leads() => {
+            // What was found may be a term that this process has opened meanwhile, above a load balancer.
+            Input::Fenced { holder, found } if self.record.leads() && found.term > self.record.position().term => {
                 return Err(ControllerError::Fenced { holder, found, ours: self.record.position() });
             }
             Input::Fenced { .. } => {}

@@ -31,6 +31,8 @@ pub struct Inner {
     pub fault: Option<Fault>,
     /// How long an append takes from the call to the write.
     pub append_takes: Duration,
+    /// How long it takes from the call to the reading of the newest entry.
+    pub newest_takes: Duration,
     /// Appends that were refused because the revision was taken.
     pub refused: Vec<LogEntry>,
     pub owner: Option<String>,
@@ -111,6 +113,8 @@ impl Store for MemoryStore {
 
     async fn newest(&self) -> Result<Option<LogEntry>, StoreError> {
         self.check("reading")?;
+        let takes = self.inner().newest_takes;
+        tokio::time::sleep(takes).await;
         Ok(self.inner().log.last().cloned())
     }
 
