@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 pub use error::CountError;
 
 use crate::pipeline::blocking;
+pub use message::Ends;
 use message::Family;
 
 /// How many connections are open to each far end that has any.
@@ -34,9 +35,24 @@ impl Connections {
             return Ok(counted);
         }
         for family in [Family::V4, Family::V6] {
-            dump::each_connection(family, &ports, |far_end| counted.see(canonical(far_end), &wanted))?;
+            dump::each_connection(family, &ports, |ends| counted.see(canonical(ends.far), &wanted))?;
         }
         Ok(counted)
+    }
+
+    /// The ends of each one to these ports, wherever the far one is. Blocks like [`Self::count`].
+    pub fn to_ports(ports: &BTreeSet<u16>) -> Result<Vec<Ends>, CountError> {
+        let mut found = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let mut see = |Ends { near, far }| {
+                // The kernel may list others as well: its filter holds only so many ports.
+                if ports.contains(&far.port()) {
+                    found.push(Ends { near: canonical(near), far: canonical(far) });
+                }
+            };
+            dump::each_connection(family, ports, &mut see)?;
+        }
+        Ok(found)
     }
 
     /// Counted otherwise.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -11,19 +10,19 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto, socket_with};
 
 use super::CountError;
-use super::message::{Family, Piece, next_piece, request};
+use super::message::{Ends, Family, Piece, next_piece, request};
 
 /// The kernel never makes a datagram of a list longer than 32 KiB.
 const DATAGRAM: usize = 32 * 1024;
 /// The kernel answers at once; without a limit an answer that is lost would hold a thread for ever.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Calls `see` with the far end of each open TCP connection of a family to one of these ports, and maybe to others.
-pub fn each_connection(family: Family, ports: &BTreeSet<u16>, see: impl FnMut(SocketAddr)) -> Result<(), CountError> {
+/// Calls `see` with the ends of each open TCP connection of a family to one of these ports, and maybe to others.
+pub fn each_connection(family: Family, ports: &BTreeSet<u16>, see: impl FnMut(Ends)) -> Result<(), CountError> {
     ask(family, &request(family, IPPROTO_TCP, ports), see)
 }
 
-fn ask(family: Family, question: &[u8], mut see: impl FnMut(SocketAddr)) -> Result<(), CountError> {
+fn ask(family: Family, question: &[u8], mut see: impl FnMut(Ends)) -> Result<(), CountError> {
     let socket = open().map_err(|e| CountError::Open { source: e.into() })?;
     let list = |e: rustix::io::Errno| CountError::List { family, source: e.into() };
     let malformed = |detail: String| CountError::Malformed { family, detail };
@@ -39,7 +38,7 @@ fn ask(family: Family, question: &[u8], mut see: impl FnMut(SocketAddr)) -> Resu
         }
         while let Some((piece, more)) = next_piece(rest).map_err(|e| malformed(e.to_string()))? {
             match piece {
-                Piece::Connection(far_end) => see(far_end),
+                Piece::Connection(ends) => see(ends),
                 Piece::End => return Ok(()),
                 Piece::Refused(source) => return Err(CountError::Refused { family, source }),
             }

@@ -72,11 +72,20 @@ fn emitted(part: &impl Emitable) -> Vec<u8> {
     bytes
 }
 
+/// Between which sockets a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// This machine's.
+    pub near: SocketAddr,
+    /// The other one.
+    pub far: SocketAddr,
+}
+
 /// One message of an answer.
 #[derive(Debug)]
 pub enum Piece {
-    /// A connection to this far end.
-    Connection(SocketAddr),
+    /// A connection.
+    Connection(Ends),
     /// The list is complete.
     End,
     /// There is no list, or it broke off.
@@ -91,7 +100,7 @@ pub fn next_piece(datagram: &[u8]) -> Result<Option<(Piece, &[u8])>, DecodeError
     let message = NetlinkBuffer::new_checked(datagram)?;
     let length = usize::try_from(message.length()).unwrap_or(usize::MAX).next_multiple_of(4);
     let piece = match message.message_type() {
-        SOCK_DIAG_BY_FAMILY => Piece::Connection(far_end(message.payload())?),
+        SOCK_DIAG_BY_FAMILY => Piece::Connection(ends(message.payload())?),
         // A kernel that cannot list says so at the end of an empty list, or instead of one.
         NLMSG_DONE | NLMSG_ERROR => ended(DoneBuffer::new_checked(message.payload())?.code()),
         other => return Err(format!("message of type {other}").into()),
@@ -99,10 +108,11 @@ pub fn next_piece(datagram: &[u8]) -> Result<Option<(Piece, &[u8])>, DecodeError
     Ok(Some((piece, datagram.get(length..).unwrap_or_default())))
 }
 
-/// Only the fixed part is read: the attributes behind it say nothing about the far end.
-fn far_end(payload: &[u8]) -> Result<SocketAddr, DecodeError> {
-    let SocketId { destination_address, destination_port, .. } = InetResponseHeader::parse(payload)?.socket_id;
-    Ok(SocketAddr::new(destination_address, destination_port))
+/// Only the fixed part is read: the attributes behind it say nothing about the ends.
+fn ends(payload: &[u8]) -> Result<Ends, DecodeError> {
+    let id: SocketId = InetResponseHeader::parse(payload)?.socket_id;
+    let near = SocketAddr::new(id.source_address, id.source_port);
+    Ok(Ends { near, far: SocketAddr::new(id.destination_address, id.destination_port) })
 }
 
 /// Codes are negative error numbers.

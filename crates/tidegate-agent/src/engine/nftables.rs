@@ -16,6 +16,7 @@ mod routes;
 pub mod script;
 mod slots;
 pub mod sysctl;
+mod tracking;
 mod view;
 mod words;
 

@@ -6,3 +6,4 @@ mod goldens;
 mod limits;
 mod machines;
 mod ownership;
+mod tracking;

@@ -1,9 +1,10 @@
 //! Backends that say who they are, and clients that count what fails.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,14 +18,28 @@ pub fn own_address() -> Ipv4Addr {
     Ipv4Addr::new(127, 1 + u8::try_from(nth % 250).unwrap(), high, low.max(1))
 }
 
+/// What the kernel may give out as free although it is somebody's: nobody listens there yet.
+static PROMISED: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+
 pub fn free_port(address: Ipv4Addr) -> SocketAddr {
-    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap()
+    let at = listening(address).1;
+    PROMISED.lock().unwrap().insert(at);
+    at
+}
+
+fn listening(address: Ipv4Addr) -> (TcpListener, SocketAddr) {
+    loop {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        let at = listener.local_addr().unwrap();
+        if !PROMISED.lock().unwrap().contains(&at) {
+            return (listener, at);
+        }
+    }
 }
 
 /// Answers each connection with its own port and then echoes until the client closes.
 pub fn backend(address: Ipv4Addr) -> SocketAddr {
-    let listener = TcpListener::bind((address, 0)).unwrap();
-    let at = listener.local_addr().unwrap();
+    let (listener, at) = listening(address);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             std::thread::spawn(move || serve(stream, at));
@@ -79,7 +94,7 @@ pub fn ask_once(to: SocketAddr) -> std::io::Result<u16> {
 }
 
 /// The backends that answer 60 connections.
-pub fn answering(to: SocketAddr) -> std::collections::BTreeSet<u16> {
+pub fn answering(to: SocketAddr) -> BTreeSet<u16> {
     (0..60).map(|_| ask_once(to).unwrap()).collect()
 }
 

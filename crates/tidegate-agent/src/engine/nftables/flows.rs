@@ -17,7 +17,7 @@ use super::routes::Route;
 use super::script::Script;
 use super::words;
 use crate::command::{CommandLine, CommandRunner, Finished};
-use crate::engine::failure::from_command;
+use crate::engine::failure::{from_command, permanent};
 
 /// 262,144 connections, the kernel's usual limit, are listed in about 1 s.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -96,6 +96,13 @@ impl Flows {
         // Status 1 also means that there was none.
         let none = ended.output.contains(" 0 flow entries have been deleted");
         if ended.success || none { Ok(()) } else { Err(words::from_output(Step::Reload, &ended.output)) }
+    }
+
+    /// Tells of connections that are listed in a file as commands of conntrack's.
+    pub async fn introduce(&self, list: &Path) -> Result<(), Failure> {
+        let ended = self.run(vec!["-R".to_owned(), list.display().to_string()]).await?;
+        let cure = "use conntrack 1.4.7 or newer, as root or with CAP_NET_ADMIN; see that net.netfilter.nf_conntrack_max is large enough";
+        if ended.success { Ok(()) } else { Err(permanent(Step::Reload, ended.output.trim(), cure)) }
     }
 
     async fn list(&self, family: &str, more: &[&str]) -> Result<Vec<Flow>, Failure> {

@@ -15,6 +15,7 @@ use super::listing::Listing;
 use super::nft::Nft;
 use super::purge::{Purge, Stale};
 use super::script::Script;
+use super::tracking::Tracking;
 use super::{Serving, failure, sysctl};
 use crate::engine::kept::Kept;
 
@@ -26,6 +27,7 @@ const READ_BACK: usize = 1_000;
 pub struct Kernel {
     nft: Nft,
     purge: Purge,
+    tracking: Tracking,
     live_file: PathBuf,
     change_file: PathBuf,
     kept: Kept<Script>,
@@ -52,9 +54,11 @@ impl Kernel {
     /// Looks whether the table is there.
     pub async fn new(nft: Nft, purge: Purge, live_file: PathBuf, state_dir: &Path) -> Self {
         let there = nft.is_there().await.unwrap_or(false);
+        let tracking = Tracking::new(nft.clone(), purge.flows().clone(), state_dir);
         Self {
             nft,
             purge,
+            tracking,
             live_file,
             change_file: state_dir.join("nftables-change.nft"),
             kept: Kept::default(),
@@ -132,7 +136,10 @@ impl Kernel {
     async fn load_whole(&self, script: Arc<Script>) -> Result<Loaded, Failure> {
         self.nft.is_there().await?;
         self.warn_of_settings(&script);
-        self.nft.load(&self.live_file).await?;
+        self.tracking.begin(&script).await;
+        let loaded = self.nft.load(&self.live_file).await;
+        self.tracking.end().await;
+        loaded?;
         self.there.store(true, Ordering::Relaxed);
         *self.known() = Some(Known::loaded(script.clone()));
         Ok(Loaded { script, whole: true, stale: Stale::Unknown })
