@@ -2,8 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::procfs::{self, Pid};
+
+/// How long a killed program may need to let go; 10 ms on an idle machine.
+const ENDING: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(10);
 
 /// State of a socket that listens (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
@@ -27,6 +34,19 @@ pub fn taken(wanted: &[SocketAddr], ours: &[Pid]) -> Option<SocketAddr> {
     let own: BTreeSet<String> = ours.iter().flat_map(|pid| procfs::open_files(*pid)).collect();
     let foreign = |inodes: &[&str]| inodes.iter().any(|inode| !own.contains(&format!("socket:[{inode}]")));
     suspects.into_iter().find(|(_, inodes)| foreign(inodes)).map(|(at, _)| at)
+}
+
+/// The same, once whoever is ending has ended: a killed program keeps its ports until the kernel has taken it apart, and is
+/// nobody's meanwhile.
+pub async fn still_taken(wanted: &[SocketAddr], ours: impl Fn() -> Vec<Pid>) -> Option<SocketAddr> {
+    let deadline = Instant::now() + ENDING;
+    loop {
+        let at = taken(wanted, &ours())?;
+        if Instant::now() > deadline {
+            return Some(at);
+        }
+        sleep(POLL).await;
+    }
 }
 
 fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
@@ -77,5 +97,21 @@ mod tests {
             drop(held);
             assert_eq!(taken(&[at], &[]), None);
         }
+    }
+
+    #[tokio::test]
+    async fn who_lets_go_soon_is_waited_for_and_who_does_not_is_told() {
+        let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let at = held.local_addr().unwrap();
+        assert_eq!(still_taken(&[at], Vec::new).await, Some(at));
+        let begun = Instant::now();
+        let lets_go = async {
+            sleep(ENDING / 2).await;
+            drop(held);
+        };
+        let (wanted, ours) = ([at], Vec::new);
+        let (taken, ()) = tokio::join!(still_taken(&wanted, ours), lets_go);
+        assert_eq!(taken, None);
+        assert!(begun.elapsed() < ENDING);
     }
 }

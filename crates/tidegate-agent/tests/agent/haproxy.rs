@@ -4,6 +4,7 @@ mod foreign;
 mod in_place;
 mod large;
 mod source;
+mod starting;
 mod template;
 
 use std::net::SocketAddr;

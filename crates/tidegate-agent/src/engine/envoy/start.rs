@@ -43,7 +43,7 @@ impl Envoy {
         let key = self.key(live);
         let bootstrap = self.paths.bootstrap(&key);
         let update = Update { admin: &self.admin, paths: &self.paths, wanted: &live.wanted };
-        update.prepare()?;
+        update.prepare().await?;
         replace(&bootstrap, &live.wanted.bootstrap).map_err(|e| words::unwritten(Step::Reload, &e))?;
         let (lineage, epoch) = self.lineage(predecessor)?;
         let log_length = daemon::length(&self.paths.log);

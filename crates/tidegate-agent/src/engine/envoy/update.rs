@@ -62,7 +62,7 @@ impl Update<'_> {
             stats = self.settled(vec![send(CDS, &clusters, &body)?], stats).await?;
         }
         if new_listeners {
-            self.check_free()?;
+            self.check_free().await?;
             let sent = send(LDS, &self.listeners(), &self.wanted.listeners)?;
             stats = self.settled(vec![sent], stats).await?;
         }
@@ -75,17 +75,17 @@ impl Update<'_> {
 
     /// Envoy binds with SO_REUSEPORT, as HAProxy does: it would share a port with another program, and each would get a
     /// part of the connections.
-    fn check_free(&self) -> Result<(), Failure> {
-        let ours: Vec<_> = Process::all(&self.paths.dir).into_iter().map(|process| process.pid).collect();
-        match listening::taken(&self.wanted.binds, &ours) {
+    async fn check_free(&self) -> Result<(), Failure> {
+        let ours = || Process::all(&self.paths.dir).into_iter().map(|process| process.pid).collect();
+        match listening::still_taken(&self.wanted.binds, ours).await {
             None => Ok(()),
             Some(taken) => Err(words::refused(Step::Reload, format!("{taken}: Address already in use"))),
         }
     }
 
     /// Writes every file, for an Envoy that is about to start.
-    pub fn prepare(&self) -> Result<(), Failure> {
-        self.check_free()?;
+    pub async fn prepare(&self) -> Result<(), Failure> {
+        self.check_free().await?;
         self.send_endpoints(&Stats::default())?;
         for (file, body) in
             [(Watched::at(self.paths.clusters()), &self.wanted.clusters), (self.listeners(), &self.wanted.listeners)]

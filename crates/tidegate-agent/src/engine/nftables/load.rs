@@ -268,6 +268,8 @@ impl Kernel {
     /// Removes the table; it need not be there.
     pub async fn remove(&self) -> Result<(), Failure> {
         self.known().take();
+        // Whatever an agent that was killed while it loaded has left.
+        self.tracking.end().await;
         if self.nft.is_there().await? {
             let table = self.nft.table();
             self.nft.run(Step::Reload, &format!("delete table inet {table}; add table inet {table}-generation; delete table inet {table}-generation")).await?;
