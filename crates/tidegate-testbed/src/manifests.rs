@@ -19,6 +19,22 @@ pub fn deploy_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
 }
 
+/// What the image sets for the program (`ENV` of the Dockerfile), in its order.
+pub fn image_environment() -> Result<Vec<(String, String)>> {
+    let text = fs::read_to_string(deploy_folder().join("../Dockerfile"))?;
+    let mut words = text.split_once("\nENV ").context("the Dockerfile has no ENV")?.1.lines();
+    let mut found = Vec::new();
+    loop {
+        let line = words.next().context("ENV does not end")?;
+        let (setting, goes_on) = line.strip_suffix('\\').map_or((line, false), |setting| (setting, true));
+        let (name, value) = setting.trim().split_once('=').with_context(|| format!("ENV: {line:?}"))?;
+        found.push((name.to_owned(), value.to_owned()));
+        if !goes_on {
+            return Ok(found);
+        }
+    }
+}
+
 /// Every object of the YAML files in `folder`, in the order in which `kubectl apply -f folder` takes them.
 pub fn read_folder(folder: &Path) -> Result<Vec<Value>> {
     let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;

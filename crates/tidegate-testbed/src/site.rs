@@ -20,6 +20,7 @@ use crate::cluster::{Cluster, ClusterOptions};
 use crate::ingress::{Ingress, IngressOptions};
 use crate::kubelet::{Kubelet, KubeletOptions};
 use crate::lab::{self, Host, Lab};
+use crate::manifests;
 use crate::process::Spec;
 use crate::relay::Relay;
 use crate::run::{self, Scratch};
@@ -184,6 +185,9 @@ impl Site {
         let mut spec = Spec::new(&name, argv, log);
         // The machines of the lab share a host name, which in a pod or on machines of their own would tell them apart.
         spec.env.push(("POD_NAME".to_owned(), lb.to_owned()));
+        if role == "controller" {
+            spec.env.extend(manifests::image_environment()?);
+        }
         Tidegate::start(spec, config)
     }
 

@@ -32,6 +32,13 @@ fn the_linter_has_nothing_to_say_about_it() {
     assert!(!broken.status.success() && said.contains("DL3007"), "{said}");
 }
 
+/// That they do what they are for is measured: `cargo xtask bench memory --controller --fat --nodes 5000`.
+#[test]
+fn the_allocator_is_told_what_the_bench_of_memory_runs_with() {
+    let names: Vec<String> = manifests::image_environment().unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]);
+}
+
 #[test]
 fn the_image_is_one_program_for_the_user_of_the_deployment() {
     let text = dockerfile();
