@@ -34,24 +34,15 @@ impl Connections {
         if ports.is_empty() {
             return Ok(counted);
         }
-        for family in [Family::V4, Family::V6] {
-            dump::each_connection(family, &ports, |ends| counted.see(canonical(ends.far), &wanted))?;
-        }
+        each_to(&ports, |ends| counted.see(ends.far, &wanted))?;
         Ok(counted)
     }
 
     /// The ends of each one to these ports, wherever the far one is. Blocks like [`Self::count`].
     pub fn to_ports(ports: &BTreeSet<u16>) -> Result<Vec<Ends>, CountError> {
         let mut found = Vec::new();
-        for family in [Family::V4, Family::V6] {
-            let mut see = |Ends { near, far }| {
-                // The kernel may list others as well: its filter holds only so many ports.
-                if ports.contains(&far.port()) {
-                    found.push(Ends { near: canonical(near), far: canonical(far) });
-                }
-            };
-            dump::each_connection(family, ports, &mut see)?;
-        }
+        each_to(ports, |ends| found.push(ends))?;
+        found.retain(|ends| ports.contains(&ends.far.port()));
         Ok(found)
     }
 
@@ -75,6 +66,15 @@ impl Connections {
             *self.by_far_end.entry(far_end).or_default() += 1;
         }
     }
+}
+
+/// Each connection to these ports, and maybe to others: the kernel's filter holds only so many.
+fn each_to(ports: &BTreeSet<u16>, mut see: impl FnMut(Ends)) -> Result<(), CountError> {
+    for family in [Family::V4, Family::V6] {
+        let canonical = |Ends { near, far }| Ends { near: canonical(near), far: canonical(far) };
+        dump::each_connection(family, ports, |ends| see(canonical(ends)))?;
+    }
+    Ok(())
 }
 
 /// An IPv6 socket that reaches an IPv4 address is listed as `::ffff:a.b.c.d`; scopes and flow labels are no part

@@ -22,17 +22,14 @@ pub fn deploy_folder() -> PathBuf {
 /// What the image sets for the program (`ENV` of the Dockerfile), in its order.
 pub fn image_environment() -> Result<Vec<(String, String)>> {
     let text = fs::read_to_string(deploy_folder().join("../Dockerfile"))?;
-    let mut words = text.split_once("\nENV ").context("the Dockerfile has no ENV")?.1.lines();
-    let mut found = Vec::new();
-    loop {
-        let line = words.next().context("ENV does not end")?;
-        let (setting, goes_on) = line.strip_suffix('\\').map_or((line, false), |setting| (setting, true));
-        let (name, value) = setting.trim().split_once('=').with_context(|| format!("ENV: {line:?}"))?;
-        found.push((name.to_owned(), value.to_owned()));
-        if !goes_on {
-            return Ok(found);
-        }
-    }
+    let (_, rest) = text.split_once("\nENV ").context("the Dockerfile has no ENV")?;
+    let one_line = rest.replace("\\\n", " ");
+    let settings = one_line.lines().next().unwrap_or_default().split_whitespace();
+    let read = |setting: &str| {
+        let (name, value) = setting.split_once('=').with_context(|| format!("ENV: {setting:?}"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    settings.map(read).collect()
 }
 
 /// Every object of the YAML files in `folder`, in the order in which `kubectl apply -f folder` takes them.

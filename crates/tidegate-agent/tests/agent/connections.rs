@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, T
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with};
 use tidegate_agent::connections::Connections;
 
-use crate::traffic::{own_address, until};
+use crate::traffic::{connect_from, own_address, until};
 
 /// As /proc/net/tcp writes them.
 const SYN_SENT: &str = "02";
@@ -66,10 +66,8 @@ fn an_accepted_connection_counts_for_the_one_who_opened_it() {
     let ip = own_address();
     let (server, at) = accepting(ip.into());
     // From an address of its own: at 127.0.0.1, which the kernel would choose, the neighbours' tests open connections to elsewhere from the same port.
-    let client = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-    bind(&client, &SocketAddr::from((ip, 0))).unwrap();
-    connect(&client, &at).unwrap();
-    let near_end = server.accept().unwrap().1;
+    let (client, near_end) = (connect_from((ip, 0).into(), at).unwrap(), server.accept().unwrap().1);
+    assert_eq!(client.local_addr().unwrap(), near_end);
     assert_eq!(near_end.ip(), ip);
     assert_eq!([at, near_end].map(count), [1, 1]);
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// A loopback address that no other test has: from the process and a counter.
@@ -87,6 +89,15 @@ impl Client {
         let text = String::from_utf8_lossy(&answer).trim().to_owned();
         text.parse().map_err(|_| std::io::Error::other(text))
     }
+}
+
+/// A connection from an address and port of one's own choice; port 0 is any. What the kernel does not give fails the test.
+pub fn connect_from(from: SocketAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    bind(&socket, &from).unwrap();
+    connect(&socket, &to)?;
+    Ok(TcpStream::from(socket))
 }
 
 pub fn ask_once(to: SocketAddr) -> std::io::Result<u16> {

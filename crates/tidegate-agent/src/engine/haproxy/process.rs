@@ -30,7 +30,7 @@ impl Haproxy {
     ) -> Result<Box<dyn Confirmation>, Failure> {
         self.proof.forget();
         // HAProxy makes its old process let go of every port while it cannot have a new one: never let it come to that.
-        let ours = || Master::find(&self.paths.pid_file, &self.config_file).map(Master::family).unwrap_or_default();
+        let ours = || master.map(Master::family).unwrap_or_default();
         if let Some(at) = listening::still_taken(&wanted.binds, ours).await {
             return Err(taken(at, &self.config_file));
         }

@@ -14,7 +14,7 @@ use tidegate_core::step::Step;
 use super::site::{Site, Subject};
 use crate::rig::{apply, apply_ok, rolled_back};
 use crate::states::{at, listener, state};
-use crate::traffic::{Client, answering, ask_once, backend, free_port, own_address, until};
+use crate::traffic::{Client, answering, ask_once, backend, connect_from, free_port, own_address, until};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -125,12 +125,7 @@ pub async fn datagrams_go_to_a_backend_and_back<S: Subject>() {
 
 /// Whether a client with this address gets an answer.
 fn reaches(vip: SocketAddr, from: Ipv4Addr) -> bool {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &SocketAddr::from((from, 0))).unwrap();
-    if rustix::net::connect(&socket, &vip).is_err() {
-        return false;
-    }
-    let mut stream = TcpStream::from(socket);
+    let Ok(mut stream) = connect_from((from, 0).into(), vip) else { return false };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = [0; 1];
     stream.write_all(b"?").is_ok() && stream.read_exact(&mut answer).is_ok()

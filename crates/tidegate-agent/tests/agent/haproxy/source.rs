@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tidegate_core::desired::{Balance, Listener};
@@ -12,14 +12,11 @@ use crate::conformance::haproxy::Haproxy;
 use crate::conformance::site::Site;
 use crate::rig::apply_ok;
 use crate::states::{at, listener, state};
-use crate::traffic::backend;
+use crate::traffic::{backend, connect_from};
 
 /// The port that answers a client of this address.
 fn ask_from(vip: SocketAddr, from: Ipv4Addr) -> u16 {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &SocketAddr::from((from, 0))).unwrap();
-    rustix::net::connect(&socket, &vip).unwrap();
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect_from((from, 0).into(), vip).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(b"?").unwrap();
     let mut answer = [0; 16];

@@ -1,24 +1,18 @@
 //! Connections of this machine that began before the kernel followed any: clients from the same ports.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use tidegate_agent::Masquerade;
 
 use super::forwarding::{PORT, four, pool};
 use super::machines::{Asking, Machines};
 use crate::rig::apply_ok;
+use crate::traffic::connect_from;
 
 /// To the listener, as a client whose port this is.
 fn ask_from(port: u16, family: u8) -> std::io::Result<(u8, String)> {
-    let (kind, any): (_, IpAddr) = match family {
-        4 => (AddressFamily::INET, Ipv4Addr::UNSPECIFIED.into()),
-        _ => (AddressFamily::INET6, Ipv6Addr::UNSPECIFIED.into()),
-    };
-    let socket = socket_with(kind, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    bind(&socket, &SocketAddr::new(any, port))?;
-    connect(&socket, &SocketAddr::new(Machines::vip(family), 443))?;
-    Asking::Tcp(TcpStream::from(socket)).ask()
+    let client = SocketAddr::new(Machines::address(0, family), port);
+    Asking::Tcp(connect_from(client, SocketAddr::new(Machines::vip(family), 443))?).ask()
 }
 
 #[tokio::test]
