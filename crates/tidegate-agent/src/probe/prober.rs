@@ -143,6 +143,10 @@ impl Task {
         loop {
             self.look();
             self.start_due();
+            // Before waiting: what the look has found must not be told with the next question only.
+            if self.tell().await.is_err() {
+                return;
+            }
             let due = self.schedule.next().filter(|_| !self.is_full());
             let next = [due, self.knocks.next(), self.health.recheck_at()].into_iter().flatten().min();
             tokio::select! {
@@ -158,9 +162,6 @@ impl Task {
                     }
                 }
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-            }
-            if self.tell().await.is_err() {
-                return;
             }
         }
     }
@@ -299,5 +300,50 @@ impl Health {
         }
         self.told = self.sick.is_some();
         Some(News::Sick(self.sick.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use tidegate_core::probe::Pace;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// So seldom that no next question comes while a test runs.
+    const PACE: Pace = Pace { interval: Duration::from_hours(1), timeout: Duration::from_mins(30), fall: 1, rise: 1 };
+
+    fn target(address: SocketAddr) -> Target {
+        Target { address, check: Check::Tcp, pace: PACE }
+    }
+
+    /// What is found of the second of two targets, each of which is asked once in an hour.
+    async fn first_verdict(address: SocketAddr) -> Verdict {
+        let mut prober = Prober::start(Sources::default());
+        let known = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let known = target(known.local_addr().unwrap());
+        prober.begin(Arc::new(BTreeSet::from([known.clone()])), BTreeSet::new());
+        // It is taken over before there is another one.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        prober.want(Arc::new(BTreeSet::from([known, target(address)])));
+        let news = tokio::time::timeout(Duration::from_secs(10), prober.news()).await;
+        match news.expect("the first answer is told at once") {
+            News::Verdicts(verdicts) => {
+                let [(target, report)] = verdicts.as_slice() else { panic!("{verdicts:?}") };
+                assert_eq!(target.address, address);
+                report.verdict
+            }
+            News::Sick(sick) => panic!("{sick:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_answer_is_told_at_once_and_not_with_the_next_question() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        assert_eq!(first_verdict(listener.local_addr().unwrap()).await, Verdict::Up);
+        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        assert_eq!(first_verdict(nobody).await, Verdict::Down);
     }
 }
