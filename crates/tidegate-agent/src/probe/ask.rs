@@ -51,9 +51,26 @@ impl Question {
     }
 }
 
-/// Asks; answers before the question's deadline.
+/// Asks over a connection that stands; answers before the question's deadline.
 pub async fn ask(question: &Question, socket: OwnedFd) -> Answer {
-    match timeout_at(question.deadline(), converse(&question.target, socket)).await {
+    let stream = async { TcpStream::from_std(socket.into()) };
+    ask_over(question, stream).await
+}
+
+/// The same over one that is being opened, and waits for that as the runtime does: dearer and sooner than
+/// [`Knocks`](super::knock::Knocks).
+pub async fn ask_opening(question: &Question, socket: OwnedFd) -> Answer {
+    let stream = async {
+        let stream = TcpStream::from_std(socket.into())?;
+        stream.writable().await?;
+        stream.take_error()?.map_or(Ok(stream), Err)
+    };
+    ask_over(question, stream).await
+}
+
+async fn ask_over(question: &Question, stream: impl Future<Output = io::Result<TcpStream>>) -> Answer {
+    let conversation = async { converse(&question.target, stream.await?).await };
+    match timeout_at(question.deadline(), conversation).await {
         Ok(Ok(())) => Answer::Passed,
         Ok(Err(trouble)) => trouble.into_answer(),
         Err(_) => Trouble::too_late(question.target.pace.timeout).into_answer(),
@@ -93,8 +110,7 @@ impl From<io::Error> for Trouble {
     }
 }
 
-async fn converse(target: &Target, socket: OwnedFd) -> Result<(), Trouble> {
-    let stream = TcpStream::from_std(socket.into())?;
+async fn converse(target: &Target, stream: TcpStream) -> Result<(), Trouble> {
     match &target.check {
         Check::Tcp => Ok(()),
         Check::Http(path) => get(stream, target.address, path).await,

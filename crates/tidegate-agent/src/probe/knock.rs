@@ -101,7 +101,8 @@ fn seen(knocks: &[Knock]) -> Vec<Result<PollFlags, Errno>> {
     polled.iter().map(|of| answer.map(|_| of.revents())).collect()
 }
 
-fn open(address: SocketAddr, sources: &Sources) -> io::Result<OwnedFd> {
+/// Begins to open a connection, without waiting for it.
+pub fn open(address: SocketAddr, sources: &Sources) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
     // Closed with a reset: four questions a second to each of thousands would leave as many sockets in TIME_WAIT.

@@ -13,8 +13,8 @@ use tidegate_core::protocol::Sickness;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::ask::{Question, ask};
-use super::knock::Knocks;
+use super::ask::{Question, Trouble, ask, ask_opening};
+use super::knock::{Knocks, open};
 use super::schedule::{Schedule, Turn};
 use super::source::Sources;
 
@@ -128,7 +128,7 @@ struct Task {
     schedule: Schedule,
     /// Questions whose connection is being opened.
     knocks: Knocks,
-    /// Questions over connections that stand.
+    /// Questions over connections that stand, and first questions.
     running: FuturesUnordered<BoxFuture<'static, (Question, Answer)>>,
     changed: Vec<(Target, Report)>,
     health: Health,
@@ -218,10 +218,24 @@ impl Task {
             let Some(turn) = self.schedule.take_due(now) else { return };
             let Some(tenant) = tenant(&mut self.slots, turn) else { continue };
             let question = Question { turn, target: tenant.target.clone(), started: now };
-            if let Err((question, trouble)) = self.knocks.start(question, &self.sources) {
+            let begun = if tenant.told { self.knocks.start(question, &self.sources) } else { self.ask_first(question) };
+            if let Err((question, trouble)) = begun {
                 self.note(&question, trouble.into_answer());
             }
         }
+    }
+
+    /// Asks one of whom nothing is known yet: an apply waits for the answer, so it is not looked for now and then.
+    fn ask_first(&self, question: Question) -> Result<(), (Question, Trouble)> {
+        let socket = match open(question.target.address, &self.sources) {
+            Ok(socket) => socket,
+            Err(error) => return Err((question, error.into())),
+        };
+        self.running.push(Box::pin(async move {
+            let answer = ask_opening(&question, socket).await;
+            (question, answer)
+        }));
+        Ok(())
     }
 
     /// Goes on with the questions whose connection stands.
@@ -305,45 +319,67 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, SocketAddr};
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
     use tidegate_core::probe::Pace;
-    use tokio::net::TcpListener;
 
     use super::*;
 
     /// So seldom that no next question comes while a test runs.
-    const PACE: Pace = Pace { interval: Duration::from_hours(1), timeout: Duration::from_mins(30), fall: 1, rise: 1 };
+    const PACE: Pace = Pace { interval: Duration::from_hours(1), timeout: Duration::from_mins(1), fall: 1, rise: 1 };
 
     fn target(address: SocketAddr) -> Target {
         Target { address, check: Check::Tcp, pace: PACE }
     }
 
-    /// What is found of the second of two targets, each of which is asked once in an hour.
-    async fn first_verdict(address: SocketAddr) -> Verdict {
-        let mut prober = Prober::start(Sources::default());
-        let known = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let known = target(known.local_addr().unwrap());
-        prober.begin(Arc::new(BTreeSet::from([known.clone()])), BTreeSet::new());
-        // It is taken over before there is another one.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        prober.want(Arc::new(BTreeSet::from([known, target(address)])));
-        let news = tokio::time::timeout(Duration::from_secs(10), prober.news()).await;
-        match news.expect("the first answer is told at once") {
+    fn somebody() -> (TcpListener, Target) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let target = target(listener.local_addr().unwrap());
+        (listener, target)
+    }
+
+    async fn verdict(prober: &mut Prober, on: &Target) -> Verdict {
+        match prober.news().await {
             News::Verdicts(verdicts) => {
                 let [(target, report)] = verdicts.as_slice() else { panic!("{verdicts:?}") };
-                assert_eq!(target.address, address);
+                assert_eq!(target, on);
                 report.verdict
             }
             News::Sick(sick) => panic!("{sick:?}"),
         }
     }
 
+    /// What is found of the second of two, each of whom is asked once in an hour.
+    async fn first_verdict(of: Target) -> Verdict {
+        let mut prober = Prober::start(Sources::default());
+        let (_listener, known) = somebody();
+        prober.begin(Arc::new(BTreeSet::from([known.clone()])), BTreeSet::new());
+        // It is taken over before there is another one.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        prober.want(Arc::new(BTreeSet::from([known, of.clone()])));
+        let told = tokio::time::timeout(Duration::from_secs(10), verdict(&mut prober, &of)).await;
+        told.expect("the first answer is told at once")
+    }
+
     #[tokio::test]
-    async fn a_first_answer_is_told_at_once_and_not_with_the_next_question() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        assert_eq!(first_verdict(listener.local_addr().unwrap()).await, Verdict::Up);
-        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    async fn a_first_answer_is_told_at_once() {
+        let (_listener, somebody) = somebody();
+        assert_eq!(first_verdict(somebody).await, Verdict::Up);
+        let nobody = target((Ipv4Addr::LOCALHOST, 1).into());
         assert_eq!(first_verdict(nobody).await, Verdict::Down);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_is_told_at_once_and_not_with_the_next_question() {
+        let mut prober = Prober::start(Sources::default());
+        let (listener, target) = somebody();
+        prober.begin(Arc::new(BTreeSet::from([target.clone()])), BTreeSet::new());
+        assert_eq!(verdict(&mut prober, &target).await, Verdict::Up);
+        drop(listener);
+        let crashed = Instant::now();
+        assert_eq!(verdict(&mut prober, &target).await, Verdict::Down);
+        // It is asked 57 to 63 minutes after the last time, and again half an hour later.
+        let took = crashed.elapsed();
+        assert!(took < Duration::from_mins(65), "{took:?}");
     }
 }
