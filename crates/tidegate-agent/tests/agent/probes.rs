@@ -16,7 +16,7 @@ use tidegate_core::protocol::{AgentStatus, Outcome};
 
 use crate::rig::Rig;
 use crate::states::{at, listener, state};
-use crate::traffic::{Client, LIMIT, free_port, own_address};
+use crate::traffic::{Client, LIMIT, free_port, own_address, until_nobody_accepts};
 
 /// Fast, so that a test does not take long; the same machine as with the defaults.
 const PACE: Pace = Pace { interval: Duration::from_millis(50), timeout: Duration::from_millis(200), fall: 3, rise: 2 };
@@ -63,6 +63,7 @@ impl Drop for Door {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+        until_nobody_accepts(self.at);
     }
 }
 
@@ -169,6 +170,13 @@ async fn when_all_backends_die_nothing_changes_and_the_status_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_backend_that_does_not_answer_gets_nothing_until_it_does() {
+    for _ in 0..3 {
+        std::thread::spawn(|| {
+            loop {
+                std::process::Command::new("/bin/true").status().unwrap();
+            }
+        });
+    }
     let mut rig = Rig::new();
     let mut backends = std::array::from_fn::<_, 3, _>(|_| Backend::start());
     let vip = rig.free_port();

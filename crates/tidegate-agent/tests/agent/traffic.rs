@@ -26,7 +26,14 @@ static PROMISED: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
 pub fn free_port(address: Ipv4Addr) -> SocketAddr {
     let at = listening(address).1;
     PROMISED.lock().unwrap().insert(at);
+    until_nobody_accepts(at);
     at
+}
+
+/// A closed socket is not always gone: a program that another test is just starting holds copies of all sockets of this
+/// process until it is executed, and the kernel accepts for it.
+pub fn until_nobody_accepts(at: SocketAddr) {
+    until("nobody accepts any more", || TcpStream::connect(at).is_err());
 }
 
 fn listening(address: Ipv4Addr) -> (TcpListener, SocketAddr) {

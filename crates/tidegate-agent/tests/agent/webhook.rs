@@ -361,8 +361,8 @@ async fn errors_at_the_start_name_the_file_and_the_cure() {
         assert!(error.contains(setting) && error.contains(file) && error.contains("cure:"), "{error}");
     }
     assert!(try_with(None, vec![], free).await.contains("secretFiles"));
-    let taken = std::net::TcpListener::bind(free).unwrap().local_addr().unwrap();
-    let squatter = std::net::TcpListener::bind(taken).unwrap();
+    let squatter = std::net::TcpListener::bind(free).unwrap();
+    let taken = squatter.local_addr().unwrap();
     let error = try_with(None, vec![secret(b'A')], taken).await;
     assert!(error.contains(&taken.to_string()) && error.contains("agent.listen"), "{error}");
     drop(squatter);

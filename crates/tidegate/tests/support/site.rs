@@ -28,7 +28,9 @@ pub struct Site {
 
 /// A free port of this machine. Between this and its use somebody may take it; then the test says so.
 pub fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A program that another test is just starting holds a copy of the socket until it is executed.
+    wait_for("nobody accepts any more", || TcpStream::connect(address).is_err().then_some(address))
 }
 
 impl Site {
