@@ -70,7 +70,8 @@ pub struct Envoy {
     /// A generation that went live on the word of an earlier check.
     unchecked: Arc<Mutex<Option<ContentHash>>>,
     reader: Arc<Reader>,
-    newest: Mutex<Option<Process>>,
+    /// Those that were found to run, the newest first.
+    running: Mutex<Vec<Process>>,
 }
 
 /// An Envoy that cannot be driven.
@@ -111,7 +112,7 @@ impl Envoy {
             vouched: Arc::new(Vouched::by(&located(&settings.binary))),
             unchecked: Arc::default(),
             reader: Arc::default(),
-            newest: Mutex::default(),
+            running: Mutex::default(),
             concurrency: settings.concurrency,
             paths,
             build,
@@ -123,17 +124,25 @@ impl Envoy {
         Ok(Renderer::new(settings, &Paths::in_dir(state_dir)?)?)
     }
 
-    /// The process that accepts connections; the process table is only searched when the one of last time is gone.
-    fn process(&self) -> Option<Process> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.as_ref().is_none_or(|process| !process.runs(&self.paths.dir)) {
-            *newest = Process::all(&self.paths.dir).into_iter().next();
+    /// All that run, the newest first; the process table, which may be long, is only searched when the newest of last time
+    /// is gone.
+    fn processes(&self) -> Vec<Process> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = running.first().cloned();
+        running.retain(|process| process.runs(&self.paths.dir));
+        if newest.is_none() || running.first() != newest.as_ref() {
+            *running = Process::all(&self.paths.dir);
         }
-        newest.clone()
+        running.clone()
     }
 
-    fn remember(&self, process: Process) {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+    /// The process that accepts connections.
+    fn process(&self) -> Option<Process> {
+        self.processes().into_iter().next()
+    }
+
+    fn remember(&self, newest: Process) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(0, newest);
     }
 
     async fn read(&self, file: &Path, step: Step) -> Result<Live, Failure> {
@@ -210,13 +219,16 @@ impl Engine for Envoy {
             let message = format!("{} does not hold generation {}", self.config_file.display(), generation.short());
             return Err(failure::transient(Step::Reload, message, "keep other programs away from the file"));
         }
-        match self.process() {
+        let said = match self.process() {
             Some(process) if self.fits(&process, &live) => {
-                Update { admin: &self.admin, paths: &self.paths, wanted: &live.wanted }.run().await?;
+                Some(Update { admin: &self.admin, paths: &self.paths, wanted: &live.wanted }.run().await?)
             }
-            predecessor => self.start(&live, predecessor.as_ref()).await?,
-        }
-        Ok(Box::new(Proof { live, admin: self.admin.clone(), paths: self.paths.clone() }))
+            predecessor => {
+                self.start(&live, predecessor.as_ref()).await?;
+                None
+            }
+        };
+        Ok(Box::new(Proof { live, said, admin: self.admin.clone(), paths: self.paths.clone() }))
     }
 
     async fn serving(&self) -> Serving {
@@ -238,11 +250,10 @@ impl Engine for Envoy {
     }
 
     fn pulse(&self) -> Pulse {
-        if self.process().is_none() {
-            return Pulse::Down { reason: format!("no envoy of {} runs", self.paths.dir.display()) };
+        match self.processes().len().checked_sub(1) {
+            Some(old) => Pulse::Running { old_generations: u64::try_from(old).unwrap_or(u64::MAX) },
+            None => Pulse::Down { reason: format!("no envoy of {} runs", self.paths.dir.display()) },
         }
-        let all = Process::all(&self.paths.dir).len().saturating_sub(1);
-        Pulse::Running { old_generations: u64::try_from(all).unwrap_or(u64::MAX) }
     }
 
     fn upkeep(&self, broken_off: CancellationToken) -> Option<BoxFuture<'static, ()>> {

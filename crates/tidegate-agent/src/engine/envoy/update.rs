@@ -50,8 +50,8 @@ struct Sent {
 }
 
 impl Update<'_> {
-    /// Brings the running Envoy there.
-    pub async fn run(&self) -> Result<(), Failure> {
+    /// Brings the running Envoy there; what it said of itself last.
+    pub async fn run(&self) -> Result<Stats, Failure> {
         let mut stats = self.ask().await?;
         let sent = self.send_endpoints(&stats)?;
         stats = self.settled(sent, stats).await?;
@@ -67,10 +67,10 @@ impl Update<'_> {
             stats = self.settled(vec![sent], stats).await?;
         }
         if stale(CDS, &clusters, &self.wanted.clusters, &stats) {
-            self.settled(vec![send(CDS, &clusters, &self.wanted.clusters)?], stats).await?;
+            stats = self.settled(vec![send(CDS, &clusters, &self.wanted.clusters)?], stats).await?;
         }
         self.sweep();
-        Ok(())
+        Ok(stats)
     }
 
     /// Envoy binds with SO_REUSEPORT, as HAProxy does: it would share a port with another program, and each would get a
