@@ -142,7 +142,9 @@ impl Envoy {
     }
 
     fn remember(&self, newest: Process) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(0, newest);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|process| *process != newest);
+        running.insert(0, newest);
     }
 
     async fn read(&self, file: &Path, step: Step) -> Result<Live, Failure> {
