@@ -19,9 +19,14 @@ pub fn deploy_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
 }
 
+/// The text of the Dockerfile.
+pub fn dockerfile() -> Result<String> {
+    Ok(fs::read_to_string(deploy_folder().join("../Dockerfile"))?)
+}
+
 /// What the image sets for the program (`ENV` of the Dockerfile), in its order.
 pub fn image_environment() -> Result<Vec<(String, String)>> {
-    let text = fs::read_to_string(deploy_folder().join("../Dockerfile"))?;
+    let text = dockerfile()?;
     let (_, rest) = text.split_once("\nENV ").context("the Dockerfile has no ENV")?;
     let one_line = rest.replace("\\\n", " ");
     let settings = one_line.lines().next().unwrap_or_default().split_whitespace();

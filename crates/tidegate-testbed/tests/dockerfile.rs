@@ -9,10 +9,6 @@ use std::process::{Command, Output, Stdio};
 use tidegate_testbed::manifests;
 use tidegate_testbed::servers::ensure_hadolint;
 
-fn dockerfile() -> String {
-    std::fs::read_to_string(manifests::deploy_folder().join("../Dockerfile")).unwrap()
-}
-
 fn lint(text: &str) -> Output {
     let mut command = Command::new(ensure_hadolint().unwrap());
     // Style is a complaint too, and no file of the developer switches rules off.
@@ -24,10 +20,10 @@ fn lint(text: &str) -> Output {
 
 #[test]
 fn the_linter_has_nothing_to_say_about_it() {
-    let clean = lint(&dockerfile());
+    let clean = lint(&manifests::dockerfile().unwrap());
     assert!(clean.status.success() && clean.stdout.is_empty(), "{}", String::from_utf8_lossy(&clean.stdout));
     // It can find something: the same file with one mistake.
-    let broken = lint(&dockerfile().replace("rust:1.95-bookworm", "rust:latest"));
+    let broken = lint(&manifests::dockerfile().unwrap().replace("rust:1.95-bookworm", "rust:latest"));
     let said = String::from_utf8_lossy(&broken.stdout);
     assert!(!broken.status.success() && said.contains("DL3007"), "{said}");
 }
@@ -41,7 +37,7 @@ fn the_allocator_is_told_what_the_bench_of_memory_runs_with() {
 
 #[test]
 fn the_image_is_one_program_for_the_user_of_the_deployment() {
-    let text = dockerfile();
+    let text = manifests::dockerfile().unwrap();
     let (_, image) = text.split_once("FROM scratch\n").unwrap();
     assert!(!image.contains("\nRUN "), "nothing in an empty image could run it");
     let objects = manifests::read_file(&manifests::deploy_folder().join("kubernetes/40-deployment.yaml")).unwrap();

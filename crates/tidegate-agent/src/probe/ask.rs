@@ -52,14 +52,14 @@ impl Question {
 }
 
 /// Asks over a connection that stands; answers before the question's deadline.
-pub async fn ask(question: &Question, socket: OwnedFd) -> Answer {
+pub async fn ask(question: Question, socket: OwnedFd) -> (Question, Answer) {
     let stream = async { TcpStream::from_std(socket.into()) };
     ask_over(question, stream).await
 }
 
 /// The same over one that is being opened, and waits for that as the runtime does: dearer and sooner than
 /// [`Knocks`](super::knock::Knocks).
-pub async fn ask_opening(question: &Question, socket: OwnedFd) -> Answer {
+pub async fn ask_opening(question: Question, socket: OwnedFd) -> (Question, Answer) {
     let stream = async {
         let stream = TcpStream::from_std(socket.into())?;
         stream.writable().await?;
@@ -68,13 +68,14 @@ pub async fn ask_opening(question: &Question, socket: OwnedFd) -> Answer {
     ask_over(question, stream).await
 }
 
-async fn ask_over(question: &Question, stream: impl Future<Output = io::Result<TcpStream>>) -> Answer {
+async fn ask_over(question: Question, stream: impl Future<Output = io::Result<TcpStream>>) -> (Question, Answer) {
     let conversation = async { converse(&question.target, stream.await?).await };
-    match timeout_at(question.deadline(), conversation).await {
+    let answer = match timeout_at(question.deadline(), conversation).await {
         Ok(Ok(())) => Answer::Passed,
         Ok(Err(trouble)) => trouble.into_answer(),
         Err(_) => Trouble::too_late(question.target.pace.timeout).into_answer(),
-    }
+    };
+    (question, answer)
 }
 
 /// Why there is no good answer.

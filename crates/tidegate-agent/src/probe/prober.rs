@@ -227,15 +227,13 @@ impl Task {
 
     /// Asks one of whom nothing is known yet: an apply waits for the answer, so it is not looked for now and then.
     fn ask_first(&self, question: Question) -> Result<(), (Question, Trouble)> {
-        let socket = match open(question.target.address, &self.sources) {
-            Ok(socket) => socket,
-            Err(error) => return Err((question, error.into())),
-        };
-        self.running.push(Box::pin(async move {
-            let answer = ask_opening(&question, socket).await;
-            (question, answer)
-        }));
-        Ok(())
+        match open(question.target.address, &self.sources) {
+            Ok(socket) => {
+                self.running.push(Box::pin(ask_opening(question, socket)));
+                Ok(())
+            }
+            Err(error) => Err((question, error.into())),
+        }
     }
 
     /// Goes on with the questions whose connection stands.
@@ -243,10 +241,7 @@ impl Task {
         for (question, opened) in self.knocks.look(Instant::now()) {
             match (opened, &question.target.check) {
                 (Ok(_), Check::Tcp) => self.note(&question, Answer::Passed),
-                (Ok(socket), _) => self.running.push(Box::pin(async move {
-                    let answer = ask(&question, socket).await;
-                    (question, answer)
-                })),
+                (Ok(socket), _) => self.running.push(Box::pin(ask(question, socket))),
                 (Err(trouble), _) => self.note(&question, trouble.into_answer()),
             }
         }
